@@ -1,0 +1,1 @@
+//! Every change the catalog can undergo, and how it is applied.

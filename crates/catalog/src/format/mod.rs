@@ -1,0 +1,1 @@
+//! Frozen byte layouts of the catalog log.

@@ -1,0 +1,1 @@
+//! Finding the ends of things: lines, series, names.
