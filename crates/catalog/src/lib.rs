@@ -25,7 +25,7 @@ pub use database::{Database, DatabaseId, HardDelete};
 pub use names::validate_database_name;
 pub use runtime::{Error, ErrorKind};
 pub use table::{Table, TableId};
-pub use token::{NewToken, Token, TokenId};
+pub use token::{Authenticated, Digest, NewToken, Token, TokenId};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,15 +145,19 @@ impl Catalog {
 
     /// Replaces the operator token's secret; the old one is dead when this returns.
     ///
-    /// `presented` is the caller's own token and must be the operator's at the moment of the change. Errors: `Denied` when it is not,
-    /// `Internal` with `missing admin token, cannot update` when there is no operator token.
-    pub async fn regenerate_admin_token(&self, presented: TokenId) -> Result<NewToken, Error> {
+    /// `presented` is what [`Catalog::authenticate`] said of the caller's token: it must still be the operator's current
+    /// one at the moment of the change, so that of two rotations with the same token only one succeeds. Errors: `Denied`
+    /// when it is not, `Internal` with `missing admin token, cannot update` when there is no operator token.
+    pub async fn regenerate_admin_token(
+        &self,
+        presented: &Authenticated,
+    ) -> Result<NewToken, Error> {
         let _ = presented;
         unimplemented!()
     }
 
     /// Whose token this is, if it is valid now. The work done does not depend on how much of it is right.
-    pub fn authenticate(&self, presented: &[u8]) -> Option<TokenId> {
+    pub fn authenticate(&self, presented: &[u8]) -> Option<Authenticated> {
         let _ = presented;
         unimplemented!()
     }

@@ -32,3 +32,21 @@ impl fmt::Debug for NewToken {
         formatter.debug_struct("NewToken").field("token", &self.token).finish_non_exhaustive()
     }
 }
+
+/// SHA-512 of a whole token string.
+#[derive(Clone)]
+pub struct Digest(pub(crate) [u8; 64]);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Digest(..)")
+    }
+}
+
+/// A token that was accepted: whose it is, and by which secret.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    pub id: TokenId,
+    /// Tells this secret from the ones before and after it under the same id.
+    pub digest: Digest,
+}
