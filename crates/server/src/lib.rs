@@ -9,4 +9,5 @@ pub mod node;
 
 pub use config::{AuthorizationExempt, Config, ObjectStoreKind};
 pub use node::Node;
-pub use runtime::{Error, ErrorKind};
+pub use catalog::Limits;
+pub use runtime::{Clock, Error, ErrorKind, SystemClock};
