@@ -1,1 +1,48 @@
-fn main(){}
+//! `cargo xtask`: the chores of this repository, as a program instead of shell scripts.
+//!
+//! `tidy` reads the checkout and reports what prose cannot enforce; `ci` runs every step of continuous integration.
+//! Not here: anything that ends up in the `influxdb3` binary.
+
+mod ci;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask <tidy | ci>
+
+  tidy   check crate dependencies, module docs, banned calls and the docs against the code
+  ci     format check, clippy, tidy and all tests, with the seconds each took";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["tidy"] => tidy::run(&root()),
+        ["ci"] => ci::run(&root()),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("xtask: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace's Cargo.toml: the parent of this crate's.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate's folder lies in the workspace")
+        .to_path_buf()
+}
