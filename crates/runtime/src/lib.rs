@@ -3,6 +3,11 @@
 //! Everything that makes one run differ from the next enters the program through here, so that tests can
 //! replace it. Not here: what the bytes in the store mean (`catalog`, `storage`) and the network (`server`).
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this crate is the one place that reads the clock and starts tasks and threads"
+)]
+
 pub mod clock;
 
 pub mod error;
