@@ -1,16 +1,34 @@
 //! The query engine: one statement in, a schema and a stream of batches out.
+//!
+//! Parse, plan, bind, optimize, run; every step reports its faults through `error`. What a statement may be is
+//! spec/query-sql.md §4. Not here: how the answer looks on the wire (`server`).
 
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use futures::stream::BoxStream;
+use datafusion::common::{DataFusionError, ParamValues, Result as PlanResult, ScalarValue};
+use datafusion::execution::SessionState;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+use futures::FutureExt;
+use futures::stream::{BoxStream, StreamExt};
 
-use catalog::Catalog;
+use catalog::{Catalog, Database};
 use runtime::World;
 use storage::Engine;
 
 use crate::Error;
+use crate::database::DatabaseCatalog;
+use crate::error::{Stage, from_datafusion};
+use crate::session::Sessions;
+use crate::table::Source;
 
 /// Settings of the query engine.
 #[derive(Clone, Debug)]
@@ -48,23 +66,149 @@ pub struct QueryResult {
 }
 
 /// Plans and runs queries.
-pub struct QueryEngine {}
+pub struct QueryEngine {
+    sessions: Sessions,
+    partitions: usize,
+    storage: Arc<Engine>,
+    catalog: Arc<Catalog>,
+    world: World,
+}
 
 impl QueryEngine {
+    /// Builds what all queries share: memory pool, spill folder, functions. Spills go to the operating system's
+    /// folder for temporary files, which is only touched when a query needs it.
     pub fn new(
         config: Config,
         storage: Arc<Engine>,
         catalog: Arc<Catalog>,
         world: World,
     ) -> Result<Self, Error> {
-        let _ = (config, storage, catalog, world);
-        unimplemented!()
+        let sessions =
+            Sessions::new(&config).map_err(|fault| from_datafusion(&fault, Stage::Planning))?;
+        Ok(Self {
+            sessions,
+            partitions: config.threads.max(1),
+            storage,
+            catalog,
+            world,
+        })
     }
 
     /// Plans `query` and starts it. Errors have the kinds of spec/query-sql.md §1.4: `NotFound` for an unknown database (its
     /// message is `database not found: NAME`), `Invalid` for syntax and planning, `Unsupported` for what DataFusion cannot do.
+    /// In the stream: `Unavailable` when memory runs out, storage's own kinds, otherwise `Internal`.
     pub async fn sql(&self, query: Query) -> Result<QueryResult, Error> {
-        let _ = query;
-        unimplemented!()
+        let session = self.session(&query.database)?;
+        let started = start(&session, &query.text, query.parameters);
+        let running = match AssertUnwindSafe(started).catch_unwind().await {
+            Ok(running) => running.map_err(|fault| from_datafusion(&fault, Stage::Planning))?,
+            Err(panic) => return Err(panicked(panic.as_ref())),
+        };
+        let schema = running.schema();
+        let batches = AssertUnwindSafe(running)
+            .catch_unwind()
+            .map(|polled| match polled {
+                Ok(batch) => batch.map_err(|fault| from_datafusion(&fault, Stage::Execution)),
+                Err(panic) => Err(panicked(panic.as_ref())),
+            })
+            .boxed();
+        Ok(QueryResult { schema, batches })
     }
+
+    fn session(&self, database: &str) -> Result<SessionState, Error> {
+        let snapshot = self.catalog.snapshot();
+        let Some(database) = snapshot.database(database) else {
+            return Err(Error::not_found(format!("database not found: {database}")));
+        };
+        let now_ns = self.world.clock.now_ns();
+        let source = Source {
+            storage: Arc::clone(&self.storage),
+            oldest_visible_ns: oldest_visible_ns(database, now_ns),
+            partitions: self.partitions,
+        };
+        let tables = DatabaseCatalog::new(Arc::clone(database), source);
+        Ok(self.sessions.session(Arc::new(tables), now_ns))
+    }
+}
+
+impl fmt::Debug for QueryEngine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("QueryEngine")
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Retention keeps the rows with `time > now - retention` (spec/query-sql.md §3).
+fn oldest_visible_ns(database: &Database, now_ns: i64) -> i64 {
+    let Some(retention) = database.retention else {
+        return i64::MIN;
+    };
+    let retention_ns = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
+    now_ns.saturating_sub(retention_ns).saturating_add(1)
+}
+
+async fn start(
+    session: &SessionState,
+    text: &str,
+    parameters: Vec<(String, Parameter)>,
+) -> PlanResult<datafusion::execution::SendableRecordBatchStream> {
+    let plan = logical_plan(session, text).await?;
+    let plan = plan.with_param_values(bound(parameters))?;
+    let plan: Arc<dyn ExecutionPlan> = session.create_physical_plan(&plan).await?;
+    execute_stream(plan, session.task_ctx())
+}
+
+/// One read-only statement as a plan. Views, tables and settings are never changed through a query.
+async fn logical_plan(session: &SessionState, text: &str) -> PlanResult<LogicalPlan> {
+    let dialect = session.config_options().sql_parser.dialect;
+    let statement = session.sql_to_statement(text, &dialect)?;
+    refuse_truncate(&statement)?;
+    let plan = session.statement_to_plan(statement).await?;
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)?;
+    Ok(plan)
+}
+
+/// The contract counts TRUNCATE among the statements that cannot be planned, whatever the planner learns
+/// (spec/query-sql.md §1.4).
+fn refuse_truncate(statement: &Statement) -> PlanResult<()> {
+    match statement {
+        Statement::Statement(statement) if matches!(**statement, ast::Statement::Truncate(_)) => {
+            let text = format!("Unsupported SQL statement: {statement}");
+            Err(DataFusionError::NotImplemented(text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The last value wins when a name comes twice.
+fn bound(parameters: Vec<(String, Parameter)>) -> ParamValues {
+    let scalar = |parameter| match parameter {
+        Parameter::Null => ScalarValue::Null,
+        Parameter::Boolean(value) => ScalarValue::Boolean(Some(value)),
+        Parameter::Integer(value) => ScalarValue::Int64(Some(value)),
+        Parameter::Unsigned(value) => ScalarValue::UInt64(Some(value)),
+        Parameter::Float(value) => ScalarValue::Float64(Some(value)),
+        Parameter::String(value) => ScalarValue::Utf8(Some(value)),
+    };
+    let values: Vec<(String, ScalarValue)> = parameters
+        .into_iter()
+        .map(|(name, parameter)| (name, scalar(parameter)))
+        .collect();
+    ParamValues::from(values)
+}
+
+/// A fault inside DataFusion that should end one query and nothing else.
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    Error::internal(format!("query engine failed: {text}"))
 }

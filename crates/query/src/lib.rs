@@ -1,9 +1,28 @@
 //! SQL to Arrow batches over `storage`'s tables. The only crate that names DataFusion.
 //!
+//! ```text
+//! engine ─> session ─> database ─> table ─> filter     planning: what to read
+//!    │                               └────> scan       execution: reading it
+//!    └────> error                                      DataFusion's faults as ours
+//! ```
 //! [`QueryEngine::sql`] plans a statement for one database and returns its schema and a stream of batches.
 //! Not here: rendering (`server/http/encode`), reading files and merging duplicates (`storage/scan`).
 
 pub mod engine;
+
+mod session;
+
+mod database;
+
+mod table;
+
+mod filter;
+
+mod scan;
+
+mod functions;
+
+mod error;
 
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use runtime::{Error, ErrorKind};

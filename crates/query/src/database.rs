@@ -1,0 +1,75 @@
+//! One database as DataFusion sees it: the catalog `public` with the schema `iox` of user tables.
+//!
+//! Made per query from one catalog snapshot, so a statement never sees a table appear or vanish half-way.
+//! Not here: `information_schema`, which DataFusion derives from these lists, and reading (`table`).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::TableType;
+
+use catalog::Database;
+
+use crate::session::SCHEMA;
+use crate::table::{Source, StoredTable};
+
+/// The catalog of a session.
+#[derive(Debug)]
+pub(crate) struct DatabaseCatalog {
+    tables: Arc<UserTables>,
+}
+
+impl DatabaseCatalog {
+    pub(crate) fn new(database: Arc<Database>, source: Source) -> Self {
+        Self {
+            tables: Arc::new(UserTables { database, source }),
+        }
+    }
+}
+
+impl CatalogProvider for DatabaseCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        vec![SCHEMA.to_string()]
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        (name == SCHEMA).then(|| Arc::clone(&self.tables) as Arc<dyn SchemaProvider>)
+    }
+}
+
+/// The live tables of a database, by their names.
+#[derive(Debug)]
+struct UserTables {
+    database: Arc<Database>,
+    source: Source,
+}
+
+#[async_trait]
+impl SchemaProvider for UserTables {
+    /// Sorted: `SHOW TABLES` lists them in this order.
+    fn table_names(&self) -> Vec<String> {
+        self.database
+            .tables()
+            .iter()
+            .map(|table| table.name.to_string())
+            .collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        let Some(table) = self.database.table(name) else {
+            return Ok(None);
+        };
+        let table = StoredTable::new(self.database.id, Arc::clone(table), self.source.clone());
+        Ok(Some(Arc::new(table)))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.database.table(name).is_some()
+    }
+}
