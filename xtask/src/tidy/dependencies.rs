@@ -1,7 +1,7 @@
 //! Rules about manifests: who may depend on whom, as the crates table of `docs/architecture.md` says.
 //!
-//! The table is the truth, and it names direct dependencies of every kind: a crate that reaches another through a
-//! third may still not name it unless its own row does.
+//! The table is the truth, and it names direct dependencies: a crate that reaches another through a third may still not
+//! name it unless its own row does. Only its tests may name all that it reaches, since they must build what it stands on.
 
 use super::words::PROGRAMS;
 use super::{Checkout, Finding, Package};
@@ -76,20 +76,47 @@ fn in_table(package: &Package, rows: &[Row]) -> Vec<Finding> {
         return vec![Finding::new(&package.manifest_path, 1, what)];
     };
     let alone = ALONE.contains(&package.name.as_str());
-    let forbidden = package
-        .local
-        .iter()
-        .filter(|name| alone || !row.may_use.contains(name));
     let remedy = if alone {
         "it stands alone; let its caller join the two".to_string()
     } else {
         format!("move the type down, or change its row in {MAP} and say why")
     };
-    let finding = |name: &String| {
+    let reached = reached(row, rows);
+    let code = package
+        .local
+        .iter()
+        .filter(|name| !row.may_use.contains(name));
+    let tests = package
+        .local_tests
+        .iter()
+        .filter(|name| !reached.contains(name));
+    let stray = package.local.iter().chain(&package.local_tests);
+    let forbidden: Vec<&String> = if alone {
+        stray.collect()
+    } else {
+        code.chain(tests).collect()
+    };
+    let finding = |name: &&String| {
         let what = format!("`{}` may not use `{name}`: {remedy}", package.name);
         Finding::new(&package.manifest_path, package.line_of(name), what)
     };
-    forbidden.map(finding).collect()
+    forbidden.iter().map(finding).collect()
+}
+
+/// What a row's crate may use, what those may use, and so on; the crate itself too.
+fn reached<'a>(row: &'a Row, rows: &'a [Row]) -> Vec<&'a String> {
+    let mut reached = vec![&row.name];
+    let mut next = 0;
+    while let Some(name) = reached.get(next) {
+        let further = rows.iter().filter(|row| row.name == **name);
+        for name in further.flat_map(|row| &row.may_use) {
+            if !reached.contains(&name) {
+                reached.push(name);
+            }
+        }
+        next += 1;
+    }
+    reached
 }
 
 fn guarded(package: &Package) -> Vec<Finding> {

@@ -63,8 +63,11 @@ pub(crate) struct Package {
     name: String,
     manifest_path: String,
     manifest: String,
-    /// Of every kind: normal, build and development; path dependencies are local.
+    /// Path dependencies, except of tests.
     local: Vec<String>,
+    /// Path dependencies of tests.
+    local_tests: Vec<String>,
+    /// Of every kind: normal, build and development.
     foreign: Vec<String>,
 }
 

@@ -95,15 +95,17 @@ fn package(root: &Path, package: &Value) -> Result<Package> {
     let manifest = fs::read_to_string(manifest_path)
         .with_context(|| format!("cannot read {manifest_path}"))?;
     let mut local = Vec::new();
+    let mut local_tests = Vec::new();
     let mut foreign = Vec::new();
     for dependency in package["dependencies"].as_array().into_iter().flatten() {
         let dependency_name = dependency["name"]
             .as_str()
             .with_context(|| format!("a dependency of {name} has no name"))?;
-        let names = if dependency["path"].is_string() {
-            &mut local
-        } else {
-            &mut foreign
+        let is_local = dependency["path"].is_string();
+        let names = match dependency["kind"].as_str() {
+            Some("dev") if is_local => &mut local_tests,
+            _ if is_local => &mut local,
+            _ => &mut foreign,
         };
         names.push(dependency_name.to_string());
     }
@@ -112,6 +114,7 @@ fn package(root: &Path, package: &Value) -> Result<Package> {
         manifest_path: relative(root, Path::new(manifest_path)),
         manifest,
         local,
+        local_tests,
         foreign,
     })
 }

@@ -1,7 +1,7 @@
 //! The rules on small checkouts, as a text table: `testdata/tidy.txt`.
 //!
 //! A case is a title (`# …`), files (`== path`, then their text), the workspace (`== packages`, one line each:
-//! `name: local local | foreign`) and, after `----`, the findings. `UPDATE=1 cargo test -p xtask` rewrites them.
+//! `name: local local | foreign | local in tests`) and, after `----`, the findings. `UPDATE=1 cargo test -p xtask` rewrites them.
 
 use std::fs;
 use std::path::Path;
@@ -79,12 +79,13 @@ fn checkout(input: &str) -> Checkout {
 
 fn package(line: &str) -> Package {
     let (name, dependencies) = line.split_once(':').expect("name: dependencies");
-    let (local, foreign) = dependencies.split_once('|').unwrap_or((dependencies, ""));
     let words = |text: &str| text.split_whitespace().map(str::to_string).collect();
-    let all: Vec<&str> = dependencies
-        .split([' ', '|'])
-        .filter(|word| !word.is_empty())
-        .collect();
+    let mut kinds = dependencies.split('|').map(words);
+    let mut next = || -> Vec<String> { kinds.next().unwrap_or_default() };
+    let (local, foreign, local_tests) = (next(), next(), next());
+    let all = [&local, &foreign, &local_tests]
+        .map(|names| names.as_slice())
+        .concat();
     Package {
         name: name.to_string(),
         manifest_path: format!("crates/{name}/Cargo.toml"),
@@ -92,7 +93,8 @@ fn package(line: &str) -> Package {
             "[dependencies]\n{}.workspace = true\n",
             all.join(".workspace = true\n")
         ),
-        local: words(local),
-        foreign: words(foreign),
+        local,
+        local_tests,
+        foreign,
     }
 }
