@@ -1,1 +1,404 @@
 //! Every change the catalog can undergo, and how it is applied.
+//!
+//! The `plan_` functions of the nouns (`database`, `schema`, `token`) turn a request into changes; [`apply`] turns
+//! changes into the next snapshot, the same way when they are made and when the log is replayed. It checks
+//! [`Invariant`]s, not wishes: limits, names and permissions are the planner's business, so that a log written under
+//! other limits stays readable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::database::{INTERNAL_DATABASE, INTERNAL_RETENTION};
+use crate::token::{Digest, StoredToken};
+use crate::{
+    Column, ColumnKind, Database, DatabaseId, Error, Snapshot, Table, TableId, Token, TokenId,
+};
+
+/// One change. Ids are part of it, so replay gives every thing the id it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The first of all: gives the catalog its identity and makes `_internal`.
+    Begin { uuid: Arc<str> },
+    CreateDatabase {
+        id: DatabaseId,
+        name: Arc<str>,
+        retention_ms: Option<u64>,
+    },
+    /// Marks as deleted and renames; the tables go with their database.
+    DeleteDatabase {
+        id: DatabaseId,
+        renamed: Arc<str>,
+        deleted_at_ms: i64,
+        hard_delete_at_ms: Option<i64>,
+    },
+    /// Sets when the data of a deleted database goes for good; `None` is never.
+    RescheduleHardDelete {
+        id: DatabaseId,
+        hard_delete_at_ms: Option<i64>,
+    },
+    CreateTable {
+        database: DatabaseId,
+        id: TableId,
+        name: Arc<str>,
+        columns: Vec<Column>,
+    },
+    AddColumns {
+        table: TableId,
+        columns: Vec<Column>,
+    },
+    CreateAdminToken {
+        id: TokenId,
+        name: Arc<str>,
+        digest: Digest,
+        created_at_ms: i64,
+        expiry_ms: Option<i64>,
+    },
+    RegenerateAdminToken {
+        id: TokenId,
+        digest: Digest,
+        updated_at_ms: i64,
+    },
+}
+
+/// What holds in every snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invariant {
+    BeginsOnce,
+    SequenceGrowsByOne,
+    IdsAreNeverReused,
+    NamesAreUnique,
+    ChangedThingExists,
+    DeletedStaysDeleted,
+    InternalDatabaseIsUntouched,
+    ColumnIdsAreDense,
+    ColumnNamesAreUnique,
+    EveryTableHasOneTimeColumn,
+    TokenDigestsAreUnique,
+}
+
+impl Invariant {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BeginsOnce => "a catalog begins once",
+            Self::SequenceGrowsByOne => "record numbers grow by one",
+            Self::IdsAreNeverReused => "ids are never reused",
+            Self::NamesAreUnique => "names are unique",
+            Self::ChangedThingExists => "what is changed exists",
+            Self::DeletedStaysDeleted => "deleted stays deleted",
+            Self::InternalDatabaseIsUntouched => "the internal database is untouched",
+            Self::ColumnIdsAreDense => "column ids are dense",
+            Self::ColumnNamesAreUnique => "column names are unique",
+            Self::EveryTableHasOneTimeColumn => "every table has one time column",
+            Self::TokenDigestsAreUnique => "token digests are unique",
+        }
+    }
+
+    /// `Ok` when `holds`; otherwise an `Internal` error that names the invariant and `thing`.
+    pub(crate) fn require(self, holds: bool, thing: impl FnOnce() -> String) -> Result<(), Error> {
+        if holds {
+            return Ok(());
+        }
+        Err(self.broken_by(thing()))
+    }
+
+    pub(crate) fn broken_by(self, thing: String) -> Error {
+        Error::internal(format!(
+            "catalog invariant '{}' is broken by {thing}",
+            self.name()
+        ))
+    }
+}
+
+/// The snapshot after `changes`, all of them or an error. Pure; takes the snapshot by value so that replay, which
+/// holds the only reference, changes it in place: keep a clone (it is cheap) to keep the former one.
+///
+/// `sequence` is the number of the record that carries the changes.
+pub fn apply(mut snapshot: Snapshot, sequence: u64, changes: &[Change]) -> Result<Snapshot, Error> {
+    Invariant::SequenceGrowsByOne
+        .require(snapshot.sequence.checked_add(1) == Some(sequence), || {
+            format!("record {sequence} after {}", snapshot.sequence)
+        })?;
+    for change in changes {
+        apply_one(&mut snapshot, change)?;
+    }
+    snapshot.sequence = sequence;
+    Ok(snapshot)
+}
+
+fn apply_one(snapshot: &mut Snapshot, change: &Change) -> Result<(), Error> {
+    let begun = snapshot.uuid.is_some();
+    Invariant::BeginsOnce.require(begun != matches!(change, Change::Begin { .. }), || {
+        if begun {
+            "a second beginning"
+        } else {
+            "a change before the beginning"
+        }
+        .to_string()
+    })?;
+    match change {
+        Change::Begin { uuid } => begin(snapshot, uuid),
+        Change::CreateDatabase {
+            id,
+            name,
+            retention_ms,
+        } => {
+            let retention = retention_ms.map(Duration::from_millis);
+            insert_database(snapshot, Database::new(*id, Arc::clone(name), retention))
+        }
+        Change::DeleteDatabase {
+            id,
+            renamed,
+            deleted_at_ms,
+            hard_delete_at_ms,
+        } => delete_database(snapshot, *id, renamed, *deleted_at_ms, *hard_delete_at_ms),
+        Change::RescheduleHardDelete {
+            id,
+            hard_delete_at_ms,
+        } => {
+            let database = database_mut(snapshot, *id)?;
+            Invariant::DeletedStaysDeleted.require(database.is_deleted(), || {
+                format!("a hard delete of live database {}", id.0)
+            })?;
+            database.hard_delete_at_ms = *hard_delete_at_ms;
+            Ok(())
+        }
+        Change::CreateTable {
+            database,
+            id,
+            name,
+            columns,
+        } => {
+            let mut table = Table::new(*id, Arc::clone(name));
+            add_columns(&mut table, columns)?;
+            Invariant::IdsAreNeverReused
+                .require(id.0 >= snapshot.next_table, || format!("table {}", id.0))?;
+            require_live(database_mut(snapshot, *database)?)?;
+            insert_table(snapshot, *database, table)
+        }
+        Change::AddColumns { table, columns } => extend_table(snapshot, *table, columns),
+        Change::CreateAdminToken {
+            id,
+            name,
+            digest,
+            created_at_ms,
+            expiry_ms,
+        } => {
+            let token = Token {
+                id: *id,
+                name: name.to_string(),
+                created_at_ms: *created_at_ms,
+                updated_at_ms: None,
+                updated_by: None,
+                expiry_ms: *expiry_ms,
+            };
+            Invariant::IdsAreNeverReused
+                .require(id.0 >= snapshot.next_token, || format!("token {}", id.0))?;
+            insert_token(snapshot, token, digest)
+        }
+        Change::RegenerateAdminToken {
+            id,
+            digest,
+            updated_at_ms,
+        } => regenerate_token(snapshot, *id, digest, *updated_at_ms),
+    }
+}
+
+fn begin(snapshot: &mut Snapshot, uuid: &Arc<str>) -> Result<(), Error> {
+    snapshot.uuid = Some(Arc::clone(uuid));
+    let internal = Database::new(
+        DatabaseId(0),
+        INTERNAL_DATABASE.into(),
+        Some(INTERNAL_RETENTION),
+    );
+    insert_database(snapshot, internal)
+}
+
+/// Adds a database without tables.
+pub(crate) fn insert_database(snapshot: &mut Snapshot, database: Database) -> Result<(), Error> {
+    let id = database.id;
+    Invariant::IdsAreNeverReused.require(id.0 >= snapshot.next_database, || {
+        format!("database {}", id.0)
+    })?;
+    let name = Arc::clone(&database.name);
+    Invariant::NamesAreUnique.require(!snapshot.databases_by_name.contains(&*name), || {
+        format!("database '{name}'")
+    })?;
+    snapshot.next_database = successor(id.0, "database")?;
+    snapshot.live_databases += usize::from(database.is_limited());
+    snapshot.databases_by_name.insert(name, id);
+    snapshot.databases.insert(id, Arc::new(database));
+    Ok(())
+}
+
+fn delete_database(
+    snapshot: &mut Snapshot,
+    id: DatabaseId,
+    renamed: &Arc<str>,
+    deleted_at_ms: i64,
+    hard_delete_at_ms: Option<i64>,
+) -> Result<(), Error> {
+    Invariant::NamesAreUnique.require(!snapshot.databases_by_name.contains(&**renamed), || {
+        format!("deleted database '{renamed}'")
+    })?;
+    let database = database_mut(snapshot, id)?;
+    Invariant::InternalDatabaseIsUntouched
+        .require(!database.is_internal(), || "its deletion".to_string())?;
+    Invariant::DeletedStaysDeleted.require(!database.is_deleted(), || {
+        format!("a second deletion of database {}", id.0)
+    })?;
+    let former = std::mem::replace(&mut database.name, Arc::clone(renamed));
+    database.deleted_at_ms = Some(deleted_at_ms);
+    database.hard_delete_at_ms = hard_delete_at_ms;
+    let tables = database.table_count();
+    snapshot.live_databases -= 1;
+    snapshot.live_tables -= tables;
+    snapshot.databases_by_name.remove(&*former);
+    snapshot.databases_by_name.insert(Arc::clone(renamed), id);
+    Ok(())
+}
+
+/// Adds a table with all its columns. Whether its id is new is the caller's to check: a checkpoint holds tables in the
+/// order of their databases.
+pub(crate) fn insert_table(
+    snapshot: &mut Snapshot,
+    database_id: DatabaseId,
+    table: Table,
+) -> Result<(), Error> {
+    let id = table.id;
+    Invariant::EveryTableHasOneTimeColumn.require(
+        table
+            .columns()
+            .iter()
+            .filter(|column| column.kind == ColumnKind::Time)
+            .count()
+            == 1,
+        || format!("table '{}'", table.name),
+    )?;
+    Invariant::IdsAreNeverReused.require(!snapshot.table_owners.contains(&id), || {
+        format!("table {}", id.0)
+    })?;
+    let next_table = successor(id.0, "table")?.max(snapshot.next_table);
+    let database = database_mut(snapshot, database_id)?;
+    Invariant::NamesAreUnique.require(database.table(&table.name).is_none(), || {
+        format!("table '{}' in database '{}'", table.name, database.name)
+    })?;
+    let limited = database.is_limited();
+    database.insert_table(Arc::new(table));
+    snapshot.live_tables += usize::from(limited);
+    snapshot.next_table = next_table;
+    snapshot.table_owners.insert(id, database_id);
+    Ok(())
+}
+
+fn extend_table(snapshot: &mut Snapshot, id: TableId, columns: &[Column]) -> Result<(), Error> {
+    let missing = || Invariant::ChangedThingExists.broken_by(format!("columns of table {}", id.0));
+    let owner = *snapshot.table_owners.get(&id).ok_or_else(missing)?;
+    let database = database_mut(snapshot, owner)?;
+    require_live(database)?;
+    let table = database.table_mut(id).ok_or_else(missing)?;
+    Invariant::EveryTableHasOneTimeColumn.require(
+        columns.iter().all(|column| column.kind != ColumnKind::Time),
+        || format!("table '{}'", table.name),
+    )?;
+    add_columns(table, columns)
+}
+
+fn add_columns(table: &mut Table, columns: &[Column]) -> Result<(), Error> {
+    columns
+        .iter()
+        .try_for_each(|column| add_column(table, column.clone()))
+}
+
+/// Appends a column.
+pub(crate) fn add_column(table: &mut Table, column: Column) -> Result<(), Error> {
+    Invariant::ColumnIdsAreDense.require(table.next_column_id() == Some(column.id), || {
+        format!("column {} of table '{}'", column.id.0, table.name)
+    })?;
+    Invariant::ColumnNamesAreUnique.require(table.column(&column.name).is_none(), || {
+        format!("column '{}' of table '{}'", column.name, table.name)
+    })?;
+    let is_time = column.kind == ColumnKind::Time;
+    Invariant::EveryTableHasOneTimeColumn.require(
+        is_time == (&*column.name == crate::schema::TIME_COLUMN),
+        || format!("column '{}' of table '{}'", column.name, table.name),
+    )?;
+    table.push(column);
+    Ok(())
+}
+
+/// Adds a token. Whether its id is new is the caller's to check, as with tables.
+pub(crate) fn insert_token(
+    snapshot: &mut Snapshot,
+    token: Token,
+    digest: &Digest,
+) -> Result<(), Error> {
+    let id = token.id;
+    let name: Arc<str> = token.name.as_str().into();
+    Invariant::NamesAreUnique.require(!snapshot.tokens_by_name.contains(&*name), || {
+        format!("token '{name}'")
+    })?;
+    Invariant::TokenDigestsAreUnique
+        .require(!snapshot.tokens_by_digest.contains(digest), || {
+            format!("token '{name}'")
+        })?;
+    Invariant::IdsAreNeverReused
+        .require(!snapshot.tokens.contains(&id), || format!("token {}", id.0))?;
+    let next =
+        id.0.checked_add(1)
+            .ok_or_else(|| Error::internal("no token ids are left"))?;
+    snapshot.next_token = snapshot.next_token.max(next);
+    snapshot.tokens_by_name.insert(name, id);
+    snapshot.tokens_by_digest.insert(digest.clone(), id);
+    let digest = digest.clone();
+    snapshot
+        .tokens
+        .insert(id, Arc::new(StoredToken { token, digest }));
+    Ok(())
+}
+
+fn regenerate_token(
+    snapshot: &mut Snapshot,
+    id: TokenId,
+    digest: &Digest,
+    updated_at_ms: i64,
+) -> Result<(), Error> {
+    Invariant::TokenDigestsAreUnique
+        .require(!snapshot.tokens_by_digest.contains(digest), || {
+            format!("token {}", id.0)
+        })?;
+    let Some(former) = snapshot.tokens.get(&id) else {
+        return Err(Invariant::ChangedThingExists.broken_by(format!("token {}", id.0)));
+    };
+    let former_digest = former.digest.clone();
+    let token = Token {
+        updated_at_ms: Some(updated_at_ms),
+        updated_by: Some(id),
+        ..former.token.clone()
+    };
+    snapshot.tokens_by_digest.remove(&former_digest);
+    snapshot.tokens_by_digest.insert(digest.clone(), id);
+    let digest = digest.clone();
+    snapshot
+        .tokens
+        .insert(id, Arc::new(StoredToken { token, digest }));
+    Ok(())
+}
+
+/// The database, copied first when an older snapshot still shows it.
+fn database_mut(snapshot: &mut Snapshot, id: DatabaseId) -> Result<&mut Database, Error> {
+    match snapshot.databases.get_mut(&id) {
+        Some(database) => Ok(Arc::make_mut(database)),
+        None => Err(Invariant::ChangedThingExists.broken_by(format!("database {}", id.0))),
+    }
+}
+
+fn require_live(database: &Database) -> Result<(), Error> {
+    Invariant::DeletedStaysDeleted.require(!database.is_deleted(), || {
+        format!("a new schema in deleted database '{}'", database.name)
+    })
+}
+
+fn successor(id: u32, kind: &str) -> Result<u32, Error> {
+    id.checked_add(1)
+        .ok_or_else(|| Error::internal(format!("no {kind} ids are left")))
+}

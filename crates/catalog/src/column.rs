@@ -1,4 +1,6 @@
 //! A column: a tag, a field or `time`.
+//!
+//! Part of a `table`; which columns may be added is decided in `schema`.
 
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ impl ColumnKind {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     pub id: ColumnId,
     pub name: Arc<str>,

@@ -3,6 +3,11 @@
 //! [`Catalog::snapshot`] gives an immutable view; the commit methods change it: validated against the newest
 //! view, appended to a log in the object store by compare-and-swap, durable before they return, then visible.
 //! Not here: rows (`storage`), how a credential arrives over HTTP (`server`).
+//!
+//! ```text
+//! request ─> database · schema · token: plan ─> change: apply ─> log: append ─> snapshot
+//!            decides on the newest snapshot     invariants       durable        visible
+//! ```
 
 pub mod database;
 
@@ -10,7 +15,13 @@ pub mod table;
 
 pub mod column;
 
+pub mod schema;
+
+pub mod limits;
+
 pub mod token;
+
+pub mod snapshot;
 
 pub mod change;
 
@@ -20,127 +31,189 @@ pub mod format;
 
 mod names;
 
+mod shared_map;
+
 pub use column::{Column, ColumnId, ColumnKind, FieldType};
-pub use database::{Database, DatabaseId, HardDelete};
+pub use database::{Database, DatabaseId, HardDelete, INTERNAL_DATABASE};
+pub use limits::Limits;
 pub use names::validate_database_name;
 pub use runtime::{Error, ErrorKind};
+pub use schema::{TableAdditions, check_column, check_writable};
+pub use snapshot::Snapshot;
 pub use table::{Table, TableId};
-pub use token::{Authenticated, Digest, NewToken, Token, TokenId};
+pub use token::{Authenticated, Digest, NewToken, OPERATOR_TOKEN, Token, TokenId};
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use runtime::World;
 
-/// How much may exist (spec/write-and-storage.md §5.6).
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Without `_internal` and deleted ones.
-    pub databases: usize,
-    /// In all databases together, without deleted ones.
-    pub tables: usize,
-    /// Without `time`.
-    pub columns_per_table: usize,
-    pub tag_columns_per_table: usize,
-}
+use crate::change::Change;
+use crate::log::{Appended, Loaded, Log, Record};
+use crate::token::Secret;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            databases: 100,
-            tables: 10_000,
-            columns_per_table: 500,
-            tag_columns_per_table: 4096,
-        }
-    }
-}
+/// How often a commit starts again because another process was faster.
+const COMMIT_ATTEMPTS: usize = 64;
 
-/// Everything that exists, at one moment. Cheap to clone by `Arc`, never changes.
-#[derive(Debug)]
-pub struct Snapshot {}
+/// A log smaller than this is never checkpointed on its own account: some fifty small records.
+const CHECKPOINT_LOG_MIN_BYTES: u64 = 256 * 1024;
 
-impl Snapshot {
-    /// The catalog's own identity, fixed when it was first made; sent as `cluster-uuid`.
-    pub fn uuid(&self) -> &str {
-        unimplemented!()
-    }
-
-    /// A live (not deleted) database by its name.
-    pub fn database(&self, name: &str) -> Option<&Arc<Database>> {
-        let _ = name;
-        unimplemented!()
-    }
-
-    /// Any database by its id, deleted ones too.
-    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// All databases in the order of their names, deleted ones too.
-    pub fn databases(&self) -> Vec<Arc<Database>> {
-        unimplemented!()
-    }
-}
-
-/// Columns that a write needs, in first-seen order; those that exist already are fine when of the same kind.
+/// The catalog of one node. Clones share it.
 #[derive(Clone, Debug)]
-pub struct TableAdditions {
-    pub table: String,
-    pub columns: Vec<(String, ColumnKind)>,
+pub struct Catalog {
+    shared: Arc<Shared>,
 }
 
-/// The catalog of one node.
 #[derive(Debug)]
-pub struct Catalog {}
+struct Shared {
+    world: World,
+    limits: Limits,
+    log: Log,
+    /// Moves forward only, and only to what the log holds durably.
+    newest: RwLock<Arc<Snapshot>>,
+    /// Held by the one who commits.
+    turn: tokio::sync::Mutex<()>,
+    growth: Mutex<Growth>,
+}
+
+/// When the next checkpoint is due.
+#[derive(Debug, Default)]
+struct Growth {
+    log_cost_bytes: u64,
+    checkpoint_cost_bytes: u64,
+    checkpointing: bool,
+}
 
 impl Catalog {
     /// Loads (or begins) the catalog below `prefix` in the world's store.
+    ///
+    /// Errors: `Corrupt` with the object and the offset, `Unavailable`.
     pub async fn open(prefix: &str, world: &World, limits: Limits) -> Result<Self, Error> {
-        let _ = (prefix, world, limits);
-        unimplemented!()
+        let log = Log::below(prefix, Arc::clone(&world.store));
+        let loaded = log.load().await?;
+        log.harden(loaded.snapshot.sequence()).await?;
+        let catalog = Self {
+            shared: Arc::new(Shared {
+                world: world.clone(),
+                limits,
+                log,
+                newest: RwLock::default(),
+                turn: tokio::sync::Mutex::default(),
+                growth: Mutex::default(),
+            }),
+        };
+        catalog.shared.take_over(loaded);
+        let mut uuid = [0; 16];
+        world.random.fill(&mut uuid)?;
+        let uuid: Arc<str> = uuid::Builder::from_random_bytes(uuid)
+            .into_uuid()
+            .to_string()
+            .into();
+        catalog
+            .commit(move |snapshot| {
+                let is_new = snapshot.sequence() == 0;
+                let uuid = Arc::clone(&uuid);
+                Ok((
+                    is_new
+                        .then_some(Change::Begin { uuid })
+                        .into_iter()
+                        .collect(),
+                    (),
+                ))
+            })
+            .await?;
+        Ok(catalog)
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        unimplemented!()
+        self.shared.snapshot()
     }
 
     pub fn limits(&self) -> Limits {
-        unimplemented!()
+        self.shared.limits
+    }
+
+    /// Loads what other processes have committed to the same catalog.
+    pub async fn refresh(&self) -> Result<Arc<Snapshot>, Error> {
+        let _turn = self.shared.turn.lock().await;
+        self.shared.catch_up().await
     }
 
     /// Creates what is missing of `database` and its tables and columns, all or nothing, and returns the view that has
     /// them. One durable append when anything is missing, none otherwise.
     ///
-    /// Errors: `Conflict` when a column exists by now with another kind, `Limit`, `Invalid` name.
+    /// Errors: `Conflict` when a column exists by now with another kind, `Limit`, `Invalid` name or deleted database.
     pub async fn extend_schema(
         &self,
         database: &str,
         additions: &[TableAdditions],
     ) -> Result<Arc<Snapshot>, Error> {
-        let _ = (database, additions);
-        unimplemented!()
+        let limits = self.shared.limits;
+        let snapshot = self.snapshot();
+        if schema::plan_extension(&snapshot, &limits, database, additions)
+            .is_ok_and(|changes| changes.is_empty())
+        {
+            return Ok(snapshot);
+        }
+        let database = database.to_string();
+        let additions = additions.to_vec();
+        let (snapshot, ()) = self
+            .commit(move |snapshot| {
+                let changes = schema::plan_extension(snapshot, &limits, &database, &additions)?;
+                Ok((changes, ()))
+            })
+            .await?;
+        Ok(snapshot)
     }
 
-    /// Errors: `Invalid` name, `Conflict` when it exists, `Limit`.
+    /// Retention is kept in whole milliseconds. Errors: `Invalid` name, `Conflict` when it exists, `Limit`.
     pub async fn create_database(
         &self,
         name: &str,
         retention: Option<Duration>,
     ) -> Result<Arc<Database>, Error> {
-        let _ = (name, retention);
-        unimplemented!()
+        let limits = self.shared.limits;
+        let name = name.to_string();
+        let (snapshot, id) = self
+            .commit(move |snapshot| {
+                let change = database::plan_create_database(snapshot, &limits, &name, retention)?;
+                Ok((vec![change], snapshot.next_database_id()))
+            })
+            .await?;
+        let created = snapshot.database_by_id(id);
+        created
+            .cloned()
+            .ok_or_else(|| Error::internal("the new database is not in the catalog"))
     }
 
-    /// Marks a database deleted and renames it `NAME-YYYYMMDDTHHMMSS` (spec/http-api.md §7.4).
+    /// Marks a database deleted and renames it `NAME-YYYYMMDDTHHMMSS` (spec/http-api.md §7.4); asked again under that
+    /// name, changes when its data goes.
+    ///
+    /// Errors: `NotFound`, `Conflict` when it was deleted already with this schedule, `Internal` for `_internal`.
     pub async fn delete_database(&self, name: &str, when: HardDelete) -> Result<(), Error> {
-        let _ = (name, when);
-        unimplemented!()
+        let name = name.to_string();
+        let now_ms = self.shared.world.clock.now_ms();
+        self.commit(move |snapshot| {
+            let change = database::plan_delete_database(snapshot, &name, when, now_ms)?;
+            Ok((vec![change], ()))
+        })
+        .await?;
+        Ok(())
     }
 
     /// Creates the operator token `_admin`. Errors: `Conflict` with `token name already exists, _admin`.
     pub async fn create_admin_token(&self) -> Result<NewToken, Error> {
-        unimplemented!()
+        let secret = Secret::draw(&self.shared.world.random)?;
+        let digest = secret.digest.clone();
+        let now_ms = self.shared.world.clock.now_ms();
+        let (_, token) = self
+            .commit(move |snapshot| {
+                let (change, token) = token::plan_create_operator(snapshot, &digest, now_ms)?;
+                Ok((vec![change], token))
+            })
+            .await?;
+        Ok(secret.into_new_token(token))
     }
 
     /// Replaces the operator token's secret; the old one is dead when this returns.
@@ -152,13 +225,154 @@ impl Catalog {
         &self,
         presented: &Authenticated,
     ) -> Result<NewToken, Error> {
-        let _ = presented;
-        unimplemented!()
+        let secret = Secret::draw(&self.shared.world.random)?;
+        let digest = secret.digest.clone();
+        let presented = presented.clone();
+        let now_ms = self.shared.world.clock.now_ms();
+        let (_, token) = self
+            .commit(move |snapshot| {
+                let (change, token) =
+                    token::plan_regenerate_operator(snapshot, &presented, &digest, now_ms)?;
+                Ok((vec![change], token))
+            })
+            .await?;
+        Ok(secret.into_new_token(token))
     }
 
     /// Whose token this is, if it is valid now. The work done does not depend on how much of it is right.
     pub fn authenticate(&self, presented: &[u8]) -> Option<Authenticated> {
-        let _ = presented;
-        unimplemented!()
+        token::authenticate(
+            &self.snapshot(),
+            presented,
+            self.shared.world.clock.now_ms(),
+        )
+    }
+
+    /// Stores the newest snapshot whole and removes what older checkpoints cover. Happens by itself as the log grows.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        self.shared.checkpoint().await
+    }
+
+    /// Runs a commit to its end even when the caller stops waiting, so that memory never falls behind the log because a
+    /// client hung up.
+    async fn commit<T: Send + 'static>(
+        &self,
+        plan: impl Fn(&Snapshot) -> Result<(Vec<Change>, T), Error> + Send + Sync + 'static,
+    ) -> Result<(Arc<Snapshot>, T), Error> {
+        let shared = Arc::clone(&self.shared);
+        let running = self
+            .shared
+            .world
+            .tasks
+            .detach(async move { shared.commit(plan).await });
+        running
+            .await
+            .map_err(|cause| Error::internal("a catalog commit did not end").with_source(cause))?
+    }
+}
+
+impl Shared {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.newest.read())
+    }
+
+    /// Makes the changes that `plan` wants on the newest snapshot: durable first, then visible.
+    async fn commit<T>(
+        self: Arc<Self>,
+        plan: impl Fn(&Snapshot) -> Result<(Vec<Change>, T), Error>,
+    ) -> Result<(Arc<Snapshot>, T), Error> {
+        let _turn = self.turn.lock().await;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let current = self.snapshot();
+            let (changes, outcome) = match plan(&current) {
+                Ok(planned) => planned,
+                // The request itself is wrong: no other state would make it right.
+                Err(refusal) if refusal.kind() == ErrorKind::Invalid => return Err(refusal),
+                Err(refusal) => {
+                    // Refused by what we know; another process may have changed that.
+                    if self.catch_up().await?.sequence() == current.sequence() {
+                        return Err(refusal);
+                    }
+                    continue;
+                }
+            };
+            if changes.is_empty() {
+                return Ok((current, outcome));
+            }
+            let sequence = current.sequence().saturating_add(1);
+            let next = change::apply(Snapshot::clone(&current), sequence, &changes)?;
+            let record = Record::new(sequence, changes, &self.world.random)?;
+            match self.log.append(&record).await? {
+                Appended::Durable { cost_bytes } => {
+                    let next = Arc::new(next);
+                    *self.newest.write() = Arc::clone(&next);
+                    self.grow(cost_bytes);
+                    return Ok((next, outcome));
+                }
+                Appended::Overtaken => {
+                    self.catch_up().await?;
+                }
+            }
+        }
+        Err(Error::unavailable(format!(
+            "the catalog changes too fast: other processes were first {COMMIT_ATTEMPTS} times"
+        )))
+    }
+
+    /// Follows the log to its end. Only by the one whose turn it is.
+    async fn catch_up(&self) -> Result<Arc<Snapshot>, Error> {
+        let current = self.snapshot();
+        let loaded = self.log.catch_up(&current).await?;
+        if loaded.snapshot.sequence() > current.sequence() {
+            self.take_over(loaded);
+        }
+        Ok(self.snapshot())
+    }
+
+    fn take_over(&self, loaded: Loaded) {
+        *self.newest.write() = Arc::new(loaded.snapshot);
+        let mut growth = self.growth.lock();
+        if loaded.checkpoint_cost_bytes > 0 {
+            growth.checkpoint_cost_bytes = loaded.checkpoint_cost_bytes;
+            growth.log_cost_bytes = 0;
+        }
+        growth.log_cost_bytes += loaded.log_cost_bytes;
+    }
+
+    /// Counts a new record and starts a checkpoint when the log has outgrown the last one, which keeps the cost of
+    /// checkpoints in proportion to that of the changes.
+    fn grow(self: &Arc<Self>, cost_bytes: u64) {
+        let mut growth = self.growth.lock();
+        growth.log_cost_bytes += cost_bytes;
+        let due = growth.checkpoint_cost_bytes.max(CHECKPOINT_LOG_MIN_BYTES);
+        if growth.log_cost_bytes <= due || growth.checkpointing || self.world.tasks.is_stopping() {
+            return;
+        }
+        growth.checkpointing = true;
+        drop(growth);
+        let shared = Arc::clone(self);
+        self.world.tasks.spawn("catalog checkpoint", async move {
+            if let Err(cause) = shared.checkpoint().await {
+                // Nothing is lost: the log still holds everything, and the next commit tries again.
+                tracing::warn!(%cause, "cannot checkpoint the catalog");
+            }
+            shared.growth.lock().checkpointing = false;
+        });
+    }
+
+    async fn checkpoint(&self) -> Result<(), Error> {
+        let covered = self.growth.lock().log_cost_bytes;
+        let snapshot = self.snapshot();
+        let cost_bytes = self.log.checkpoint(&snapshot).await?;
+        let mut growth = self.growth.lock();
+        growth.log_cost_bytes = growth.log_cost_bytes.saturating_sub(covered);
+        growth.checkpoint_cost_bytes = cost_bytes;
+        drop(growth);
+        tracing::debug!(
+            sequence = snapshot.sequence(),
+            cost_bytes,
+            "catalog checkpoint"
+        );
+        Ok(())
     }
 }

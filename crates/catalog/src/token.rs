@@ -1,6 +1,25 @@
 //! Tokens: who may enter. Only SHA-512 digests are kept; a clear token exists only in a [`NewToken`].
+//!
+//! Rules: spec/auth-tokens.md §1-§9. The `plan_` functions decide what a request changes; `change` applies it. Not
+//! here: how a credential arrives over HTTP (`server`).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use runtime::Random;
+use sha2::Digest as _;
+use subtle::ConstantTimeEq;
+
+use crate::change::Change;
+use crate::{Error, ErrorKind, Snapshot};
+
+/// The name of the operator token.
+pub const OPERATOR_TOKEN: &str = "_admin";
+
+const SECRET_PREFIX: &str = "apiv3_";
+const SECRET_BYTES: usize = 64;
 
 /// In order of creation, from 0, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,13 +48,41 @@ pub struct NewToken {
 
 impl fmt::Debug for NewToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("NewToken").field("token", &self.token).finish_non_exhaustive()
+        formatter
+            .debug_struct("NewToken")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
     }
 }
 
-/// SHA-512 of a whole token string.
+/// SHA-512 of a whole token string. Compared in constant time.
 #[derive(Clone)]
 pub struct Digest(pub(crate) [u8; 64]);
+
+impl Digest {
+    pub(crate) fn of(presented: &[u8]) -> Self {
+        Self(sha2::Sha512::digest(presented).into())
+    }
+
+    /// 128 lower-case hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        hex_of(&self.0)
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,4 +96,141 @@ pub struct Authenticated {
     pub id: TokenId,
     /// Tells this secret from the ones before and after it under the same id.
     pub digest: Digest,
+}
+
+/// A token with the digest of its secret.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredToken {
+    pub(crate) token: Token,
+    pub(crate) digest: Digest,
+}
+
+impl StoredToken {
+    /// Strict: a token is dead in the very millisecond it expires (spec/auth-tokens.md §9).
+    fn is_valid_at(&self, now_ms: i64) -> bool {
+        self.token
+            .expiry_ms
+            .is_none_or(|expiry_ms| expiry_ms > now_ms)
+    }
+}
+
+/// A fresh secret and its digest. Not `Debug`, so that it cannot be logged by accident.
+pub(crate) struct Secret {
+    pub(crate) clear: String,
+    pub(crate) digest: Digest,
+}
+
+impl Secret {
+    pub(crate) fn draw(random: &Random) -> Result<Self, Error> {
+        let mut bytes = [0_u8; SECRET_BYTES];
+        random.fill(&mut bytes)?;
+        // Sized before it is filled: growing would leave a copy of the secret behind in freed memory.
+        let mut clear = String::with_capacity(SECRET_PREFIX.len() + SECRET_BYTES.div_ceil(3) * 4);
+        clear.push_str(SECRET_PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut clear);
+        bytes.fill(0);
+        // Keeps the wiping above from being removed as useless.
+        std::hint::black_box(&bytes);
+        let digest = Digest::of(clear.as_bytes());
+        Ok(Self { clear, digest })
+    }
+
+    pub(crate) fn into_new_token(self, token: Token) -> NewToken {
+        NewToken {
+            token,
+            hash_hex: self.digest.to_hex(),
+            secret: self.clear,
+        }
+    }
+}
+
+/// Whose token was presented, if it is valid at `now_ms`.
+pub(crate) fn authenticate(
+    snapshot: &Snapshot,
+    presented: &[u8],
+    now_ms: i64,
+) -> Option<Authenticated> {
+    let digest = Digest::of(presented);
+    let id = *snapshot.tokens_by_digest.get(&digest)?;
+    let stored = snapshot.tokens.get(&id)?;
+    (stored.digest == digest && stored.is_valid_at(now_ms)).then_some(Authenticated { id, digest })
+}
+
+/// What creating the operator token changes, and the token it makes.
+pub(crate) fn plan_create_operator(
+    snapshot: &Snapshot,
+    digest: &Digest,
+    now_ms: i64,
+) -> Result<(Change, Token), Error> {
+    if snapshot.token_named(OPERATOR_TOKEN).is_some() {
+        return Err(Error::conflict(format!(
+            "token name already exists, {OPERATOR_TOKEN}"
+        )));
+    }
+    let token = Token {
+        id: snapshot.next_token_id(),
+        name: OPERATOR_TOKEN.to_string(),
+        created_at_ms: now_ms,
+        updated_at_ms: None,
+        updated_by: None,
+        expiry_ms: None,
+    };
+    let change = Change::CreateAdminToken {
+        id: token.id,
+        name: OPERATOR_TOKEN.into(),
+        digest: digest.clone(),
+        created_at_ms: now_ms,
+        expiry_ms: None,
+    };
+    Ok((change, token))
+}
+
+/// What rotating the operator token changes, and the token as it is then.
+///
+/// `presented` must be the operator's by the secret it has in `snapshot`, so the second of two rotations that were
+/// asked for with one secret is denied.
+pub(crate) fn plan_regenerate_operator(
+    snapshot: &Snapshot,
+    presented: &Authenticated,
+    digest: &Digest,
+    now_ms: i64,
+) -> Result<(Change, Token), Error> {
+    let Some(operator) = snapshot.token_named(OPERATOR_TOKEN) else {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "missing admin token, cannot update",
+        ));
+    };
+    if presented.id != operator.token.id {
+        return Err(Error::denied(format!(
+            "token {} is not the operator token and cannot regenerate it",
+            presented.id.0
+        )));
+    }
+    if presented.digest != operator.digest {
+        return Err(Error::denied(
+            "the presented operator token has been regenerated meanwhile",
+        ));
+    }
+    let token = Token {
+        updated_at_ms: Some(now_ms),
+        updated_by: Some(operator.token.id),
+        ..operator.token.clone()
+    };
+    let change = Change::RegenerateAdminToken {
+        id: token.id,
+        digest: digest.clone(),
+        updated_at_ms: now_ms,
+    };
+    Ok((change, token))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex_of(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }
