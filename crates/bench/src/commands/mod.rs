@@ -1,0 +1,11 @@
+//! One file per measurement.
+
+pub(crate) mod generate;
+
+pub(crate) mod parse;
+
+pub(crate) mod load;
+
+pub(crate) mod latency;
+
+pub(crate) mod query;
