@@ -1,0 +1,326 @@
+//! The HTTP client of every command but `serve`: where the server is, who we are, what its errors say.
+//!
+//! Options and texts: spec/cli.md §4.1, §5. Which paths exist is told by the commands that use them.
+//! A token goes into one header, marked sensitive, and nowhere else.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::{Certificate, Method, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Options that say which server is meant and how to reach it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConnectionOptions {
+    /// URL of the server
+    #[arg(
+        short = 'H',
+        long,
+        env = "INFLUXDB3_HOST_URL",
+        value_name = "HOST_URL",
+        default_value = "http://127.0.0.1:8181"
+    )]
+    pub(crate) host: Url,
+
+    /// Token to authenticate with
+    #[arg(long, env = "INFLUXDB3_AUTH_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<Secret>,
+
+    /// File with a certificate to trust besides those of the system
+    #[arg(long, env = "INFLUXDB3_TLS_CA", value_name = "PATH")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// Accept any certificate of the server
+    #[arg(long, env = "INFLUXDB3_TLS_NO_VERIFY")]
+    pub(crate) tls_no_verify: bool,
+}
+
+/// Text that is never printed.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_string()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[hidden]")
+    }
+}
+
+/// Why a request gave no result. The debug form is shown by `create token` and scripts search it (spec/cli.md §5).
+#[derive(Debug)]
+pub(crate) enum ClientError {
+    /// The server answered with a status that is no success.
+    ApiError {
+        code: u16,
+        message: String,
+        // Only the debug form shows it.
+        #[allow(dead_code, reason = "part of the debug form that scripts search")]
+        error_code: Option<String>,
+    },
+    RequestSend {
+        method: Method,
+        url: String,
+        source: reqwest::Error,
+    },
+    BaseUrl(String),
+    RequestUrl(String),
+    Builder(String),
+    Io(String),
+    Json(String),
+    Bytes(String),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiError { code, message, .. } => match StatusCode::from_u16(*code) {
+                Ok(status) => write!(
+                    formatter,
+                    "server responded with error [{status}]: {message}"
+                ),
+                Err(_) => write!(formatter, "server responded with error [{code}]: {message}"),
+            },
+            Self::RequestSend {
+                method,
+                url,
+                source,
+            } => {
+                let cause = causes(source);
+                write!(formatter, "failed to send {method} {url} request: {cause}")
+            }
+            Self::BaseUrl(cause) => write!(formatter, "base URL error: {cause}"),
+            Self::RequestUrl(cause) => write!(formatter, "request URL error: {cause}"),
+            Self::Builder(cause) => write!(formatter, "failed to build an http client: {cause}"),
+            Self::Io(cause) => write!(formatter, "io error: {cause}"),
+            Self::Json(cause) => write!(formatter, "failed to parse JSON response: {cause}"),
+            Self::Bytes(cause) => {
+                write!(formatter, "failed to read the API response bytes: {cause}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// What a request carries.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Empty,
+    Json(Value),
+    Text(Bytes),
+    Gzip(Bytes),
+}
+
+/// A server and the way to it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    authorization: Option<HeaderValue>,
+}
+
+impl Client {
+    /// `host` overrides the one of the options when given.
+    pub(crate) fn new(
+        options: &ConnectionOptions,
+        host: Option<&Url>,
+    ) -> Result<Self, ClientError> {
+        let base = host.unwrap_or(&options.host).clone();
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(ClientError::BaseUrl(
+                "URL scheme is not allowed".to_string(),
+            ));
+        }
+        let mut builder = reqwest::Client::builder()
+            .danger_accept_invalid_certs(options.tls_no_verify)
+            // Reading the system's certificates takes longer than a whole plain request.
+            .tls_built_in_root_certs(base.scheme() == "https");
+        if let Some(path) = &options.tls_ca {
+            builder = builder.add_root_certificate(certificate(path)?);
+        }
+        let http = builder
+            .build()
+            .map_err(|cause| ClientError::Builder(causes(&cause)))?;
+        let authorization = options.token.as_ref().map(bearer).transpose()?;
+        Ok(Self {
+            http,
+            base,
+            authorization,
+        })
+    }
+
+    /// Sends one request; anything but a success status is an error.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+        body: Body,
+    ) -> Result<Response, ClientError> {
+        let mut url = self
+            .base
+            .join(path)
+            .map_err(|cause| ClientError::RequestUrl(cause.to_string()))?;
+        if !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
+        }
+        let mut request = self.http.request(method.clone(), url.clone());
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        request = match body {
+            Body::Empty => request,
+            Body::Json(value) => request
+                .header(CONTENT_TYPE, "application/json")
+                .body(value.to_string()),
+            Body::Text(bytes) => request.body(bytes),
+            Body::Gzip(bytes) => request.header(CONTENT_ENCODING, "gzip").body(bytes),
+        };
+        let response = request
+            .send()
+            .await
+            .map_err(|cause| ClientError::RequestSend {
+                method,
+                url: printable(url),
+                source: cause.without_url(),
+            })?;
+        if response.status().is_success() {
+            return Ok(Response(response));
+        }
+        Err(api_error(response).await)
+    }
+}
+
+/// An answer with a success status.
+#[derive(Debug)]
+pub(crate) struct Response(reqwest::Response);
+
+impl Response {
+    /// The body as it arrives.
+    pub(crate) fn stream(self) -> impl Stream<Item = Result<Bytes, ClientError>> {
+        self.0.bytes_stream().map_err(read_fault)
+    }
+
+    pub(crate) async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, ClientError> {
+        let bytes = self.0.bytes().await.map_err(read_fault)?;
+        // The parser's message names a position and a kind of value, never the value of a token.
+        serde_json::from_slice(&bytes).map_err(|cause| ClientError::Json(cause.to_string()))
+    }
+}
+
+fn read_fault(cause: reqwest::Error) -> ClientError {
+    ClientError::Bytes(causes(&cause.without_url()))
+}
+
+async fn api_error(response: reqwest::Response) -> ClientError {
+    #[derive(Deserialize)]
+    struct Told {
+        error_code: Option<String>,
+        message: Option<String>,
+    }
+
+    let code = response.status().as_u16();
+    let body = match response.bytes().await {
+        Ok(body) => String::from_utf8_lossy(&body).into_owned(),
+        Err(cause) => return read_fault(cause),
+    };
+    let told = serde_json::from_str::<Told>(&body).ok();
+    let (error_code, message) = told.map_or((None, None), |told| (told.error_code, told.message));
+    ClientError::ApiError {
+        code,
+        message: message.unwrap_or(body),
+        error_code,
+    }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.0)).map_err(|_| {
+        ClientError::Builder("the token has characters that a header cannot carry".to_string())
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn certificate(path: &std::path::Path) -> Result<Certificate, ClientError> {
+    let bytes = std::fs::read(path)
+        .map_err(|cause| ClientError::Io(format!("{}: {cause}", path.display())))?;
+    let is_der = path.extension().is_some_and(|extension| extension == "der");
+    let certificate = match is_der {
+        true => Certificate::from_der(&bytes),
+        false => Certificate::from_pem(&bytes),
+    };
+    certificate
+        .map_err(|cause| ClientError::Builder(format!("{}: {}", path.display(), causes(&cause))))
+}
+
+/// The address without a name and password that may stand in it.
+fn printable(mut url: Url) -> String {
+    // Both fail only for addresses that cannot have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+/// An error with everything that led to it, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !text.ends_with(&told) {
+            text = format!("{text}: {told}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_nothing_of_itself() {
+        let secret: Secret = "apiv3_abc".parse().expect("any text is a secret");
+        assert_eq!(format!("{secret:?}"), "[hidden]");
+        let header = bearer(&secret).expect("plain letters");
+        assert!(!format!("{header:?}").contains("abc"));
+        let broken = bearer(&Secret("apiv3_abc\n".to_string())).expect_err("a line break");
+        assert!(!format!("{broken} {broken:?}").contains("abc"));
+    }
+
+    #[test]
+    fn the_texts_of_api_errors() {
+        let error = ClientError::ApiError {
+            code: 409,
+            message: "token name already exists, _admin".to_string(),
+            error_code: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "server responded with error [409 Conflict]: token name already exists, _admin"
+        );
+        assert_eq!(
+            format!("{error:?}"),
+            "ApiError { code: 409, message: \"token name already exists, _admin\", error_code: None }"
+        );
+    }
+
+    #[test]
+    fn addresses_are_printed_without_passwords() {
+        let url = Url::parse("http://name:password@localhost:1/a?b=c").expect("an address");
+        assert_eq!(printable(url), "http://localhost:1/a?b=c");
+    }
+}

@@ -1,0 +1,149 @@
+//! `create database`, `delete database`, `show databases` (spec/cli.md §7.1–§7.3).
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::client::{Body, Client, ConnectionOptions};
+use crate::output::{self, Asked, OutputOptions};
+
+const PATH: &str = "/api/v3/configure/database";
+
+/// A retention period as it was asked for; `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retention(Option<Duration>);
+
+fn parse_retention(text: &str) -> Result<Retention, humantime::DurationError> {
+    match text.eq_ignore_ascii_case("none") {
+        true => Ok(Retention(None)),
+        false => crate::duration::parse(text).map(|period| Retention(Some(period))),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateOptions {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    /// How long rows are kept, such as `30d`; `none` keeps them for ever
+    #[arg(long, value_name = "DURATION", value_parser = parse_retention)]
+    retention_period: Option<Retention>,
+
+    /// Name of the new database
+    #[arg(env = "INFLUXDB3_DATABASE_NAME", required = true)]
+    database_name: String,
+}
+
+impl CreateOptions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let period = self.retention_period.and_then(|Retention(period)| period);
+        let body = json!({
+            "db": self.database_name,
+            "retention_period": period.map(crate::duration::format),
+        });
+        let client = Client::new(&self.connection, None)?;
+        client
+            .send(Method::POST, PATH, &[], Body::Json(body))
+            .await?;
+        output::print(format_args!(
+            "Database {:?} created successfully",
+            self.database_name
+        ))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeleteOptions {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    /// When the rows are really removed: `never`, `now`, `default` or a time such as 2030-01-01T00:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    hard_delete: Option<String>,
+
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Name of the database to delete
+    #[arg(env = "INFLUXDB3_DATABASE_NAME", required = true)]
+    database_name: String,
+}
+
+impl DeleteOptions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let name = self.database_name.as_str();
+        if !self.yes {
+            let question =
+                format!("Are you sure you want to delete {name:?}? Enter 'yes' or 'y' to confirm");
+            let answer = output::ask(&question, Asked::OnStderr)?.to_ascii_lowercase();
+            if !matches!(answer.as_str(), "y" | "yes") {
+                anyhow::bail!("Cannot proceed without confirmation");
+            }
+        }
+        let when = self.hard_delete.as_deref().map(hard_delete_at);
+        let mut parameters = vec![("db", name)];
+        parameters.extend(when.as_deref().map(|when| ("hard_delete_at", when)));
+        let client = Client::new(&self.connection, None)?;
+        client
+            .send(Method::DELETE, PATH, &parameters, Body::Empty)
+            .await?;
+        output::print(format_args!("Database {name:?} deleted successfully"))
+    }
+}
+
+/// The words are the server's in lower case; anything else is a time, which the server checks.
+fn hard_delete_at(when: &str) -> String {
+    let word = when.to_ascii_lowercase();
+    match word.as_str() {
+        "never" | "now" | "default" => word,
+        _ => when.to_string(),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowOptions {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    #[command(flatten)]
+    output: OutputOptions,
+
+    /// List deleted databases too
+    #[arg(long)]
+    show_deleted: bool,
+}
+
+impl ShowOptions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        self.output.check()?;
+        let show_deleted = self.show_deleted.to_string();
+        let parameters = [
+            ("format", self.output.format.wire_name()),
+            ("show_deleted", &show_deleted),
+        ];
+        let client = Client::new(&self.connection, None)?;
+        let response = client
+            .send(Method::GET, PATH, &parameters, Body::Empty)
+            .await?;
+        self.output.copy(response.stream()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_hard_deletion_have_any_case() {
+        for (given, sent) in [
+            ("NOW", "now"),
+            ("Never", "never"),
+            ("default", "default"),
+            ("2125-12-31T23:59:59Z", "2125-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(hard_delete_at(given), sent);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The tree of commands: what the line says, which file does it, and how failures are told.
+//!
+//! Tree and exit codes: spec/cli.md §1.2, §2. What each command does is in the file of its name.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::environment::Environment;
+
+pub(crate) mod create_token;
+
+pub(crate) mod database;
+
+pub(crate) mod query;
+
+pub(crate) mod quick_start;
+
+pub(crate) mod serve;
+
+pub(crate) mod write;
+
+/// What `--version` tells after the name of the binary.
+const VERSION: &str = concat!(
+    "InfluxDB 3 Core, ",
+    env!("CARGO_PKG_VERSION"),
+    ", revision ",
+    env!("GNOMON_REVISION")
+);
+
+/// Time-series database
+#[derive(Debug, Parser)]
+#[command(
+    name = "influxdb3",
+    version = VERSION,
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Arguments {
+    /// Print help
+    #[arg(short = 'h', long, action = ArgAction::HelpShort, global = true)]
+    help: Option<bool>,
+
+    /// Print more detailed help
+    #[arg(long, action = ArgAction::HelpLong, global = true)]
+    help_all: Option<bool>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a resource
+    #[command(subcommand)]
+    Create(Create),
+    /// Delete a resource
+    #[command(subcommand)]
+    Delete(Delete),
+    /// Run a query
+    #[command(visible_alias = "q")]
+    Query(query::Options),
+    /// Run the server
+    Serve(Box<serve::Options>),
+    /// List resources
+    #[command(subcommand)]
+    Show(Show),
+    /// Write line protocol
+    #[command(visible_alias = "w")]
+    Write(write::Options),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Create {
+    /// Create a new database
+    Database(database::CreateOptions),
+    /// Create a new auth token
+    Token(create_token::Options),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Delete {
+    /// Delete a database
+    Database(database::DeleteOptions),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Show {
+    /// List databases
+    Databases(database::ShowOptions),
+}
+
+/// A command that did not do its work; displayed as the one line that goes to stderr.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    verb: &'static str,
+    error: anyhow::Error,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} command failed: {}", self.verb, self.error)
+    }
+}
+
+/// The command that a line asks for. Errors are usage errors, and what `--help` and `--version` print.
+pub(crate) fn parse(
+    line: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+) -> Result<Command, clap::Error> {
+    match parse_line(line, environment)?.command {
+        Some(command) => Ok(command),
+        None => quick_start::command(environment),
+    }
+}
+
+fn parse_line(
+    line: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+) -> Result<Arguments, clap::Error> {
+    let mut tree = environment.supply(Arguments::command());
+    let matches = tree.try_get_matches_from_mut(line)?;
+    let arguments =
+        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut tree))?;
+    if let Some(Command::Create(Create::Token(options))) = &arguments.command {
+        options.check().map_err(|(kind, message)| {
+            usage_error(&mut tree, &["create", "token"], kind, message)
+        })?;
+    }
+    Ok(arguments)
+}
+
+/// A usage error that clap's own rules cannot express, worded as if they could.
+fn usage_error(
+    tree: &mut clap::Command,
+    path: &[&str],
+    kind: ErrorKind,
+    message: &str,
+) -> clap::Error {
+    match path.split_first() {
+        Some((name, rest)) if tree.find_subcommand(name).is_some() => {
+            let subcommand = tree
+                .find_subcommand_mut(name)
+                .expect("the same lookup has just succeeded");
+            usage_error(subcommand, rest, kind, message)
+        }
+        _ => tree.error(kind, message),
+    }
+}
+
+impl Command {
+    pub(crate) async fn run(self, environment: &Environment) -> Result<(), Failure> {
+        let (verb, result) = match self {
+            Self::Create(Create::Database(options)) => ("Create", options.run().await),
+            Self::Create(Create::Token(options)) => ("Create", options.run(environment).await),
+            Self::Delete(Delete::Database(options)) => ("Delete", options.run().await),
+            Self::Query(options) => ("Query", options.run().await),
+            Self::Serve(options) => ("Serve", options.run(environment).await),
+            Self::Show(Show::Databases(options)) => ("Show", options.run().await),
+            Self::Write(options) => ("Write", options.run().await),
+        };
+        result.map_err(|error| Failure { verb, error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,457 @@
+//! `serve`: fills the node's settings from options, runs the node until it is told to stop.
+//!
+//! Options, defaults and failure texts: spec/server-config.md §2, §3, §7, §8. What a node does is `server`'s business.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use server::{AuthorizationExempt, Clock, Config, Limits, Node, ObjectStoreKind, SystemClock};
+
+use crate::environment::Environment;
+use crate::logging::{self, LogOptions};
+use crate::memory_size::{self, MemorySize};
+
+/// Buffered bytes at which rows become files early, unless asked otherwise.
+const BUFFER_BYTES_MAX_BY_DEFAULT: u64 = 1 << 30;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    node: NodeName,
+
+    /// Where to keep data: memory or file
+    #[arg(long, env = "INFLUXDB3_OBJECT_STORE", value_name = "STORE", default_value = "file", value_parser = parse_store)]
+    object_store: Store,
+
+    /// Folder of the object store `file`; ~/.influxdb when not given
+    #[arg(long, env = "INFLUXDB3_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+
+    /// Address to listen on
+    #[arg(long, env = "INFLUXDB3_HTTP_BIND_ADDR", value_name = "ADDR", default_value = "0.0.0.0:8181", value_parser = parse_address)]
+    http_bind: SocketAddr,
+
+    /// File to write the bound address to; must not exist
+    #[arg(long, env = "INFLUXDB3_TCP_LISTENER_FILE_PATH", value_name = "PATH")]
+    tcp_listener_file_path: Option<PathBuf>,
+
+    /// Let everybody do everything, without tokens
+    #[arg(long, env = "INFLUXDB3_WITHOUT_AUTH")]
+    without_auth: bool,
+
+    /// Paths that need no token: health, ping, metrics, ready, pprof, node_stop
+    #[arg(long, env = "INFLUXDB3_DISABLE_AUTHZ", value_name = "LIST", value_parser = parse_exempt)]
+    disable_authz: Option<Exempt>,
+
+    /// Largest request body in bytes, before and after decompression
+    #[arg(long, env = "INFLUXDB3_MAX_HTTP_REQUEST_SIZE", value_name = "SIZE", default_value = "10485760", value_parser = memory_size::parse_request_size)]
+    max_http_request_size: MemorySize,
+
+    /// Longest wait for open connections at shutdown
+    #[arg(long, env = "INFLUXDB3_SHUTDOWN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = crate::duration::parse)]
+    shutdown_timeout: Duration,
+
+    /// Longest wait before written rows are flushed to the log
+    #[arg(long, env = "INFLUXDB3_WAL_FLUSH_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = crate::duration::parse)]
+    wal_flush_interval: Duration,
+
+    /// Flush intervals after which buffered rows become files
+    #[arg(long, alias = "wal-snapshot-size", env = "INFLUXDB3_WAL_FILES_PER_SNAPSHOT", value_name = "N", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
+    wal_files_per_snapshot: u32,
+
+    /// Size of the buffer at which rows become files early
+    #[arg(long, alias = "force-snapshot-mem-threshold", env = "INFLUXDB3_FORCE_SNAPSHOT_MEM_SIZE", value_name = "SIZE", value_parser = memory_size::parse)]
+    force_snapshot_mem_size: Option<MemorySize>,
+
+    /// Memory for running queries
+    #[arg(long, alias = "exec-mem-pool-bytes", env = "INFLUXDB3_EXEC_MEM_POOL_SIZE", value_name = "SIZE", default_value = "20%", value_parser = memory_size::parse)]
+    exec_mem_pool_size: MemorySize,
+
+    /// Threads for running queries; as many as processors when not given
+    #[arg(
+        long,
+        alias = "datafusion-num-threads",
+        env = "INFLUXDB3_NUM_DATAFUSION_THREADS",
+        value_name = "N"
+    )]
+    num_datafusion_threads: Option<std::num::NonZeroUsize>,
+
+    /// Most databases
+    #[arg(long, env = "INFLUXDB3_NUM_DATABASE_LIMIT", value_name = "N", default_value_t = Limits::default().databases)]
+    num_database_limit: usize,
+
+    /// Most tables in all databases together
+    #[arg(long, env = "INFLUXDB3_NUM_TABLE_LIMIT", value_name = "N", default_value_t = Limits::default().tables)]
+    num_table_limit: usize,
+
+    /// Most columns of a table, without time
+    #[arg(long, env = "INFLUXDB3_NUM_TOTAL_COLUMNS_PER_TABLE_LIMIT", value_name = "N", default_value_t = Limits::default().columns_per_table)]
+    num_total_columns_per_table_limit: usize,
+
+    #[command(flatten)]
+    log: LogOptions,
+
+    /// Accepted for compatibility: nothing is ever uploaded
+    #[arg(long, env = "INFLUXDB3_DISABLE_TELEMETRY_UPLOAD")]
+    disable_telemetry_upload: bool,
+
+    /// Accepted for compatibility: nothing is ever uploaded
+    #[arg(long, env = "INFLUXDB3_TELEMETRY_ENDPOINT", value_name = "URL")]
+    telemetry_endpoint: Option<String>,
+
+    /// Who starts the server, for the log
+    #[arg(
+        long,
+        env = "INFLUXDB3_SERVE_INVOCATION_METHOD",
+        value_name = "METHOD",
+        default_value = "explicit"
+    )]
+    serve_invocation_method: String,
+}
+
+/// The name, or the variable that has it.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct NodeName {
+    /// Name of this node: the prefix of all it stores, unique among running nodes
+    #[arg(long, alias = "host-id", env = "INFLUXDB3_NODE_ID", value_name = "PREFIX", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    node_id: Option<String>,
+
+    /// Environment variable that has the name of this node
+    #[arg(long, env = "INFLUXDB3_NODE_ID_FROM_ENV", value_name = "FROM_ENV_VAR")]
+    node_id_from_env: Option<String>,
+}
+
+impl NodeName {
+    fn resolve(&self, environment: &Environment) -> anyhow::Result<String> {
+        if let Some(name) = &self.node_id {
+            return Ok(name.clone());
+        }
+        let variable = self.node_id_from_env.as_deref().unwrap_or_default();
+        match environment.get(variable).and_then(|value| value.to_str()) {
+            Some(name) if !name.is_empty() => Ok(name.to_string()),
+            _ => bail!(
+                "Must set INFLUXDB3_NODE_IDENTIFIER_PREFIX={variable} to a valid env var value for the node id"
+            ),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Store {
+    Memory,
+    File,
+    /// One of the names that documentation knows and this version does not serve.
+    Missing(String),
+}
+
+fn parse_store(text: &str) -> Result<Store, String> {
+    let name = text.to_ascii_lowercase();
+    match name.as_str() {
+        "memory" => Ok(Store::Memory),
+        "file" => Ok(Store::File),
+        "memory-throttled" | "s3" | "google" | "azure" => Ok(Store::Missing(name)),
+        _ => Err("the stores are memory, memory-throttled, file, s3, google and azure".to_string()),
+    }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let mut addresses = text
+        .to_socket_addrs()
+        .map_err(|cause| format!("Cannot parse socket address '{text}': {cause}"))?;
+    addresses
+        .next()
+        .ok_or_else(|| format!("Found no addresses for '{text}'"))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Exempt(Vec<AuthorizationExempt>);
+
+fn parse_exempt(text: &str) -> Result<Exempt, String> {
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    if names.len() > 6 {
+        return Err("--disable-authz cannot take more than 6 items".to_string());
+    }
+    let exempt: Option<Vec<AuthorizationExempt>> = names.into_iter().map(exempt_path).collect();
+    exempt.map(Exempt).ok_or_else(|| {
+        "invalid value passed in for --disable-authz, allowed values are health, ping, metrics, ready, pprof, and node_stop"
+            .to_string()
+    })
+}
+
+fn exempt_path(name: &str) -> Option<AuthorizationExempt> {
+    Some(match name {
+        "health" => AuthorizationExempt::Health,
+        "ping" => AuthorizationExempt::Ping,
+        "metrics" => AuthorizationExempt::Metrics,
+        "ready" => AuthorizationExempt::Ready,
+        "pprof" => AuthorizationExempt::Pprof,
+        "node_stop" => AuthorizationExempt::NodeStop,
+        _ => return None,
+    })
+}
+
+impl Options {
+    pub(crate) async fn run(self: Box<Self>, environment: &Environment) -> anyhow::Result<()> {
+        let clock = SystemClock::new();
+        logging::initialize(&self.log, environment.refuses_color())?;
+        let config = self.config(environment, memory_size::available_bytes())?;
+        let mut signals = Signals::new()?;
+        self.log_start(&config);
+        let node = tokio::select! {
+            started = Node::start(config) => started?,
+            () = signals.received() => return Ok(()),
+        };
+        let startup_ms = clock.monotonic().as_millis();
+        tracing::info!(address = %node.address(), "startup time: {startup_ms}ms");
+        let lost = tokio::select! {
+            fault = node.failed() => Some(fault),
+            () = signals.received() => None,
+        };
+        tracing::info!("stopping");
+        let stopped = tokio::select! {
+            stopped = node.stop() => stopped,
+            () = signals.received() => bail!("stopped by a second signal before the shutdown was complete"),
+        };
+        match lost {
+            Some(fault) => Err(fault.into()),
+            None => Ok(stopped?),
+        }
+    }
+
+    fn log_start(&self, config: &Config) {
+        tracing::info!(
+            node_id = config.node_id,
+            version = config.version,
+            git_hash = config.revision,
+            num_cpus = processors(),
+            object_store = ?config.object_store,
+            query_memory_bytes = config.query_memory_bytes,
+            buffer_bytes_max = config.buffer_bytes_max,
+            limits = ?config.limits,
+            invocation = self.serve_invocation_method,
+            "server starting"
+        );
+        tracing::debug!(
+            asked_to_disable = self.disable_telemetry_upload,
+            endpoint = self.telemetry_endpoint,
+            "Initializing TelemetryStore with upload disabled."
+        );
+        if self.object_store != Store::File && self.data_dir.is_some() {
+            tracing::warn!("--data-dir has no effect: the object store is not a file store");
+        }
+    }
+
+    fn config(&self, environment: &Environment, available_bytes: u64) -> anyhow::Result<Config> {
+        Ok(Config {
+            node_id: self.node.resolve(environment)?,
+            object_store: self.store()?,
+            http_bind: self.http_bind,
+            tcp_listener_file_path: self.tcp_listener_file_path.clone(),
+            without_auth: self.without_auth,
+            disable_authz: self
+                .disable_authz
+                .as_ref()
+                .map_or_else(Vec::new, |Exempt(paths)| paths.clone()),
+            max_http_request_bytes: bytes_of(self.max_http_request_size, available_bytes),
+            wal_flush_interval: self.wal_flush_interval,
+            wal_snapshot_size: self.wal_files_per_snapshot,
+            query_memory_bytes: bytes_of(self.exec_mem_pool_size, available_bytes),
+            buffer_bytes_max: self.buffer_bytes_max(available_bytes),
+            query_threads: self
+                .num_datafusion_threads
+                .map_or_else(processors, std::num::NonZeroUsize::get),
+            limits: Limits {
+                databases: self.num_database_limit,
+                tables: self.num_table_limit,
+                columns_per_table: self.num_total_columns_per_table_limit,
+                ..Limits::default()
+            },
+            shutdown_timeout: self.shutdown_timeout,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            revision: env!("GNOMON_REVISION").to_string(),
+        })
+    }
+
+    fn store(&self) -> anyhow::Result<ObjectStoreKind> {
+        match &self.object_store {
+            Store::Memory => Ok(ObjectStoreKind::Memory),
+            Store::Missing(name) => {
+                bail!(
+                    "Cannot parse object store config: the object store '{name}' is not in this version yet, use file or memory"
+                )
+            }
+            Store::File => match (&self.data_dir, std::env::home_dir()) {
+                (Some(folder), _) => Ok(ObjectStoreKind::File(folder.clone())),
+                (None, Some(home)) => Ok(ObjectStoreKind::File(home.join(".influxdb"))),
+                (None, None) => bail!(
+                    "Cannot parse object store config: Specified 'File' for the object store; required configuration missing for data-dir"
+                ),
+            },
+        }
+    }
+
+    fn buffer_bytes_max(&self, available_bytes: u64) -> usize {
+        match self.force_snapshot_mem_size {
+            Some(size) => bytes_of(size, available_bytes),
+            None => {
+                let share = MemorySize::Percent(20).bytes(available_bytes);
+                usize::try_from(share.min(BUFFER_BYTES_MAX_BY_DEFAULT)).unwrap_or(usize::MAX)
+            }
+        }
+    }
+}
+
+fn bytes_of(size: MemorySize, available_bytes: u64) -> usize {
+    usize::try_from(size.bytes(available_bytes)).unwrap_or(usize::MAX)
+}
+
+/// Processors this process may use, which a control group may limit.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// Ctrl-C and, where it exists, SIGTERM. Once this exists, they no longer end the process by themselves.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(not(unix))]
+    interrupt: tokio::signal::windows::CtrlC,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: tokio::signal::windows::ctrl_c()?,
+        })
+    }
+
+    /// Resolves at the next signal.
+    async fn received(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        self.interrupt.recv().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::{self, Command};
+
+    const GIGABYTE: u64 = 1 << 30;
+
+    fn options(line: &str) -> Box<Options> {
+        let line = format!("influxdb3 serve {line}");
+        let line = line.split_whitespace().map(std::ffi::OsString::from);
+        match commands::parse(line, &Environment::default()).expect("a valid line") {
+            Command::Serve(options) => options,
+            other => panic!("serve was asked for, not {other:?}"),
+        }
+    }
+
+    fn config(line: &str) -> anyhow::Result<Config> {
+        options(line).config(&Environment::default(), 2 * GIGABYTE)
+    }
+
+    #[test]
+    fn defaults() {
+        let config = config("--node-id n --object-store MEMORY").expect("a complete line");
+        assert_eq!(config.node_id, "n");
+        assert_eq!(config.object_store, ObjectStoreKind::Memory);
+        assert_eq!(config.http_bind.to_string(), "0.0.0.0:8181");
+        assert_eq!(config.wal_flush_interval, Duration::from_secs(1));
+        assert_eq!(config.wal_snapshot_size, 600);
+        assert_eq!(config.max_http_request_bytes, 10 << 20);
+        assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
+        assert_eq!(config.query_memory_bytes, config.buffer_bytes_max);
+        assert_eq!(config.query_memory_bytes as u64, 2 * GIGABYTE / 100 * 20);
+        assert!(!config.without_auth && config.disable_authz.is_empty());
+    }
+
+    #[test]
+    fn the_buffer_is_capped_only_by_default() {
+        let large = 100 * GIGABYTE;
+        assert_eq!(
+            options("--node-id n").buffer_bytes_max(large) as u64,
+            GIGABYTE
+        );
+        let asked = options("--node-id n --force-snapshot-mem-threshold 50%");
+        assert_eq!(asked.buffer_bytes_max(large) as u64, 50 * GIGABYTE);
+    }
+
+    #[test]
+    fn old_and_new_names() {
+        let config = config(
+            "--host-id n --object-store file --data-dir /d --wal-snapshot-size 1 --exec-mem-pool-bytes 3 --max-http-request-size 1mb \
+             --disable-authz health,ping,node_stop --datafusion-num-threads 3 --num-table-limit 7 --shutdown-timeout 0s",
+        )
+        .expect("a complete line");
+        assert_eq!(
+            config.object_store,
+            ObjectStoreKind::File(PathBuf::from("/d"))
+        );
+        assert_eq!(config.wal_snapshot_size, 1);
+        assert_eq!(config.query_memory_bytes, 3 << 20);
+        assert_eq!(config.max_http_request_bytes, 1 << 20);
+        assert_eq!(
+            config.disable_authz,
+            [
+                AuthorizationExempt::Health,
+                AuthorizationExempt::Ping,
+                AuthorizationExempt::NodeStop
+            ]
+        );
+        assert_eq!(config.query_threads, 3);
+        assert_eq!(config.limits.tables, 7);
+        assert_eq!(config.shutdown_timeout, Duration::ZERO);
+    }
+
+    #[test]
+    fn stores_that_are_missing_say_so() {
+        for store in ["s3", "Google", "azure", "memory-throttled"] {
+            let error = config(&format!("--node-id n --object-store {store}")).expect_err(store);
+            assert!(
+                error.to_string().contains("is not in this version yet"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_are_wrong() {
+        for (value, expected) in [
+            (
+                "a,b,c,d,e,f,g",
+                "--disable-authz cannot take more than 6 items",
+            ),
+            ("health,x", "invalid value passed in for --disable-authz"),
+        ] {
+            let error = parse_exempt(value).expect_err(value);
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let error = parse_address("nonsense").expect_err("no port");
+        assert!(
+            error.starts_with("Cannot parse socket address 'nonsense': "),
+            "{error}"
+        );
+    }
+}
