@@ -2,18 +2,39 @@
 //!
 //! ```text
 //! ingest ─> wal ─> buffer ─> persist ─> manifest
-//!                    │                      │
-//!                    └──────> scan <────────┘       merge: one rule for duplicates, used by persist and scan
+//!                    │          │           │
+//!                    │          └─> file    │
+//!                    └────────> scan <──────┘       merge: one rule for duplicates, used by persist and scan
 //! ```
+//! A [`batch`] is what travels; a [`series`] number says which series a row belongs to.
+//! Still to come, each with its place: `compact` behind the manifest, deletes and retention in `gc`.
 //! Not here: what exists (`catalog`), SQL (`query`).
 
 pub mod engine;
 
 pub mod ingest;
 
+pub mod wal;
+
+pub mod buffer;
+
+pub mod persist;
+
+pub mod manifest;
+
+pub mod file;
+
+pub mod merge;
+
 pub mod scan;
 
+pub mod batch;
+
+pub mod series;
+
 pub mod schema;
+
+pub mod paths;
 
 pub use engine::{Config, Engine, Statistics};
 pub use ingest::{LineError, WriteError, WriteOutcome, WriteRequest};

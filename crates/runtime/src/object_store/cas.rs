@@ -17,13 +17,24 @@ pub enum Created {
 
 /// Creates `path` with `bytes` unless it exists. Durable when it returns [`Created::Yes`].
 ///
-/// A lost answer from a remote store can make our own object look taken: callers that can meet this
-/// must compare the stored bytes with their own.
+/// A store can keep an object and lose its answer. So a failed create is tried once more, and a taken name whose object has
+/// exactly our bytes counts as ours: callers put something in the bytes that nobody else would write.
 pub async fn create(store: &Store, path: &Path, bytes: Bytes) -> Result<Created, Error> {
-    let options = PutOptions::from(PutMode::Create);
-    match store.put_opts(path, PutPayload::from_bytes(bytes), options).await {
+    let put = || {
+        let options = PutOptions::from(PutMode::Create);
+        store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options)
+    };
+    let first = put().await;
+    let outcome = match first {
+        Ok(_) | Err(StoreError::AlreadyExists { .. }) => first,
+        Err(_) => put().await,
+    };
+    match outcome {
         Ok(_) => Ok(Created::Yes),
-        Err(StoreError::AlreadyExists { .. }) => Ok(Created::Taken),
+        Err(StoreError::AlreadyExists { .. }) => {
+            let is_ours = read(store, path).await?.as_deref() == Some(bytes.as_ref());
+            Ok(if is_ours { Created::Yes } else { Created::Taken })
+        }
         Err(cause) => Err(store_error("create", path, cause)),
     }
 }

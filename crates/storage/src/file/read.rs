@@ -1,0 +1,224 @@
+//! Reading a file: its footer, and chosen series of it as chunks for the merge.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampNanosecondType;
+use futures::StreamExt;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
+use parquet::arrow::async_reader::{
+    ParquetObjectReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
+};
+use parquet::file::metadata::PageIndexPolicy;
+use runtime::object_store::{Path, Store};
+
+use super::{DataFile, Footer, index};
+use crate::Error;
+use crate::buffer::TableBuffer;
+use crate::manifest::FileEntry;
+use crate::merge::{Chunk, Rows, Span};
+
+/// Name of the time column in every file.
+const TIME: &str = "time";
+
+/// Reads a footer and makes its series known to `table`.
+pub async fn read_footer(
+    store: &Store,
+    path: &Path,
+    entry: &FileEntry,
+    table: &TableBuffer,
+) -> Result<Footer, Error> {
+    let mut reader =
+        ParquetObjectReader::new(Arc::clone(store), path.clone()).with_file_size(entry.bytes);
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
+        .await
+        .map_err(|cause| read_error(path, cause))?;
+    let file = metadata.metadata().file_metadata();
+    let text = file
+        .key_value_metadata()
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == index::KEY))
+        .and_then(|pair| pair.value.as_deref())
+        .ok_or_else(|| Error::corrupt(format!("file {path} has no series index")))?;
+    let entries = index::decode(text)
+        .map_err(|cause| Error::corrupt(format!("file {path} is damaged")).with_source(cause))?;
+    let mut series = Vec::with_capacity(entries.len());
+    let mut ends = Vec::with_capacity(entries.len());
+    let mut end = 0u64;
+    {
+        let mut known = table.series.write();
+        for entry in entries {
+            let number = known.intern(&entry.key).ok_or_else(|| {
+                Error::corrupt(format!("file {path} has a series key that is none"))
+            })?;
+            series.push(number);
+            end = end.saturating_add(entry.rows);
+            ends.push(end);
+        }
+    }
+    if i64::try_from(end) != Ok(file.num_rows()) {
+        return Err(Error::corrupt(format!(
+            "file {path} has {} rows, its series index {end}",
+            file.num_rows()
+        )));
+    }
+    Ok(Footer {
+        metadata,
+        series,
+        ends,
+    })
+}
+
+/// Which rows and columns of a file to read.
+#[derive(Clone, Debug)]
+pub struct FileSelection {
+    pub file: Arc<DataFile>,
+    pub footer: Arc<Footer>,
+    /// In file order: rank in the merge, first row, row behind the last.
+    pub series: Vec<(u32, u64, u64)>,
+    /// Names of the fields wanted, in the order of [`Chunk::fields`].
+    pub fields: Arc<[String]>,
+    pub time_range: RangeInclusive<i64>,
+    pub batch_rows: usize,
+}
+
+/// A file being read.
+pub struct FileReader {
+    path: Path,
+    stream: ParquetRecordBatchStream<ParquetObjectReader>,
+    /// Ranks and rows still to come.
+    series: std::vec::IntoIter<(u32, u64, u64)>,
+    /// Rank and rows left of the series in progress.
+    current: Option<(u32, u64)>,
+    /// Where `time` is in the batches read.
+    time_position: usize,
+    /// Where each field is in the batches read; `None` when the file lacks it.
+    positions: Vec<Option<usize>>,
+    time_range: RangeInclusive<i64>,
+}
+
+impl FileReader {
+    pub fn open(selection: FileSelection, store: &Store) -> Result<Self, Error> {
+        let path = selection.file.path.clone();
+        let reader = ParquetObjectReader::new(Arc::clone(store), path.clone())
+            .with_file_size(selection.file.entry.bytes);
+        let metadata = selection.footer.metadata.clone();
+        let wanted: HashMap<&str, usize> = selection
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (name.as_str(), at))
+            .collect();
+        let mut roots = Vec::new();
+        let mut time_position = None;
+        let mut positions = vec![None; wanted.len()];
+        for (root, field) in metadata.schema().fields().iter().enumerate() {
+            if field.name() == TIME {
+                time_position = Some(roots.len());
+            } else if let Some(at) = wanted.get(field.name().as_str()) {
+                positions[*at] = Some(roots.len());
+            } else {
+                continue;
+            }
+            roots.push(root);
+        }
+        let time_position = time_position
+            .ok_or_else(|| Error::corrupt(format!("file {path} has no time column")))?;
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+        let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
+            .with_projection(mask)
+            .with_row_selection(row_selection(&selection.series))
+            .with_batch_size(selection.batch_rows)
+            .build()
+            .map_err(|cause| read_error(&path, cause))?;
+        Ok(Self {
+            path,
+            stream,
+            series: selection.series.into_iter(),
+            current: None,
+            time_position,
+            positions,
+            time_range: selection.time_range,
+        })
+    }
+
+    /// The next rows, or `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Chunk>, Error> {
+        while let Some(batch) = self.stream.next().await {
+            let batch = batch.map_err(|cause| read_error(&self.path, cause))?;
+            let mut chunk = self.chunk(&batch)?;
+            chunk.clip(&self.time_range);
+            if !chunk.spans.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
+    }
+
+    fn chunk(&mut self, batch: &RecordBatch) -> Result<Chunk, Error> {
+        let damaged = |what: &str| Error::corrupt(format!("file {} {what}", self.path));
+        let times = batch
+            .column(self.time_position)
+            .as_primitive_opt::<TimestampNanosecondType>()
+            .ok_or_else(|| damaged("has a time column of another type"))?
+            .values()
+            .clone();
+        let mut spans = Vec::new();
+        let mut start = 0u64;
+        let rows = batch.num_rows() as u64;
+        while start < rows {
+            let (rank, left) = match self.current.take() {
+                Some(current) => current,
+                None => self
+                    .series
+                    .next()
+                    .map(|(rank, from, to)| (rank, to - from))
+                    .ok_or_else(|| damaged("has more rows than its series index"))?,
+            };
+            let taken = left.min(rows - start);
+            spans.push(Span {
+                rank,
+                start: start as u32,
+                end: (start + taken) as u32,
+            });
+            start += taken;
+            if taken < left {
+                self.current = Some((rank, left - taken));
+            }
+        }
+        let fields = self
+            .positions
+            .iter()
+            .map(|position| position.map(|at| Arc::clone(batch.column(at))))
+            .collect();
+        Ok(Chunk {
+            spans,
+            rows: Rows::Sorted,
+            times,
+            fields,
+        })
+    }
+}
+
+fn row_selection(series: &[(u32, u64, u64)]) -> RowSelection {
+    let mut selectors: Vec<RowSelector> = Vec::new();
+    let mut at = 0;
+    for (_, from, to) in series {
+        if *from > at {
+            selectors.push(RowSelector::skip((from - at) as usize));
+        }
+        match selectors.last_mut() {
+            Some(last) if !last.skip => last.row_count += (to - from) as usize,
+            _ => selectors.push(RowSelector::select((to - from) as usize)),
+        }
+        at = *to;
+    }
+    RowSelection::from(selectors)
+}
+
+fn read_error(path: &Path, cause: parquet::errors::ParquetError) -> Error {
+    Error::unavailable(format!("cannot read file {path}")).with_source(cause)
+}

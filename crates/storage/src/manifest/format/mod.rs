@@ -1,0 +1,3 @@
+//! The bytes of the manifest, by version. Described in docs/formats/manifest.md.
+
+pub mod v1;

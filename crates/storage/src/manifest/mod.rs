@@ -1,0 +1,285 @@
+//! The manifest: which files are live, and up to which sequence they cover the log.
+//!
+//! A log of numbered changes, each created only if its number is free (the compare-and-swap), with a checkpoint whenever the
+//! changes since the last one outgrow it. The epoch fences: a process that begins writes a change with a higher one, and
+//! an older process finds its next number taken. Byte layout: docs/formats/manifest.md.
+
+pub mod format;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use catalog::{DatabaseId, TableId};
+use futures::TryStreamExt;
+use runtime::World;
+use runtime::object_store::cas::{self, Created};
+use runtime::object_store::{ObjectStoreExt, Path, Store, store_error};
+
+use crate::Error;
+use crate::paths::{Paths, number_in_name};
+use format::v1;
+
+/// Changes whose size does not matter: a checkpoint comes only when they are larger, too.
+const CHECKPOINT_BYTES_LEAST: usize = 64 << 10;
+
+/// A live Parquet file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Never reused.
+    pub id: u64,
+    pub database: DatabaseId,
+    pub table: TableId,
+    /// Nanoseconds, inclusive.
+    pub min_time: i64,
+    pub max_time: i64,
+    pub rows: u64,
+    pub series: u64,
+    pub bytes: u64,
+    /// The earliest and the latest write in it; decides between duplicates.
+    pub first_sequence: u64,
+    pub last_sequence: u64,
+    /// Of the whole file.
+    pub crc32: u32,
+}
+
+/// What is live after change `number`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// Of the last change; 0 before the first.
+    pub number: u64,
+    pub epoch: u64,
+    /// Every write up to here is in a file: the log needs it no more.
+    pub covered_sequence: u64,
+    pub next_file: u64,
+    /// By id.
+    pub files: BTreeMap<u64, FileEntry>,
+}
+
+/// One step from a manifest to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    pub number: u64,
+    pub epoch: u64,
+    /// Drawn at random, so that no two processes write the same bytes.
+    pub nonce: u64,
+    pub added: Vec<FileEntry>,
+    pub removed: Vec<u64>,
+    pub covered_sequence: Option<u64>,
+}
+
+impl Manifest {
+    /// The manifest after `change`, checked. Pure.
+    ///
+    /// Errors: `Corrupt` when an invariant would break.
+    pub fn apply(&mut self, change: &Change) -> Result<(), Error> {
+        self.check(change)?;
+        self.number = change.number;
+        self.epoch = change.epoch;
+        if let Some(sequence) = change.covered_sequence {
+            self.covered_sequence = sequence;
+        }
+        for id in &change.removed {
+            self.files.remove(id);
+        }
+        for file in &change.added {
+            self.next_file = self.next_file.max(file.id + 1);
+            self.files.insert(file.id, file.clone());
+        }
+        Ok(())
+    }
+
+    fn check(&self, change: &Change) -> Result<(), Error> {
+        let broken = |what: String| {
+            Err(Error::corrupt(format!(
+                "manifest change {} {what}",
+                change.number
+            )))
+        };
+        if change.number != self.number + 1 {
+            return broken(format!("does not follow {}", self.number));
+        }
+        if change.epoch < self.epoch {
+            return broken(format!("has epoch {} after {}", change.epoch, self.epoch));
+        }
+        if let Some(sequence) = change.covered_sequence
+            && sequence < self.covered_sequence
+        {
+            return broken(format!(
+                "covers sequence {sequence} after {}",
+                self.covered_sequence
+            ));
+        }
+        for id in &change.removed {
+            if !self.files.contains_key(id) {
+                return broken(format!("removes file {id}, which is not live"));
+            }
+        }
+        for file in &change.added {
+            if file.id < self.next_file {
+                return broken(format!("adds file {}, which was used before", file.id));
+            }
+            if file.min_time > file.max_time || file.first_sequence > file.last_sequence || file.rows == 0 {
+                return broken(format!("adds file {} with impossible bounds", file.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The manifest of one node, held by the process that owns it.
+#[derive(Debug)]
+pub struct ManifestLog {
+    store: Store,
+    paths: Paths,
+    world: World,
+    manifest: Manifest,
+    /// Bytes of the changes since the last checkpoint, and of that.
+    log_bytes: usize,
+    checkpoint_bytes: usize,
+    /// Numbers of the changes still stored.
+    stored: Vec<u64>,
+}
+
+impl ManifestLog {
+    /// Loads the manifest and takes it over: whoever had it before is fenced.
+    pub async fn open(paths: Paths, world: World) -> Result<Self, Error> {
+        let store = Store::clone(&world.store);
+        let mut log = Self {
+            store,
+            paths,
+            world,
+            manifest: Manifest::default(),
+            log_bytes: 0,
+            checkpoint_bytes: 0,
+            stored: Vec::new(),
+        };
+        log.load().await?;
+        let change = Change {
+            epoch: log.manifest.epoch + 1,
+            ..Change::default()
+        };
+        log.commit(change).await?;
+        Ok(log)
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Makes a change durable, then takes it over. Number and nonce are filled in; an epoch of 0 is this process's own.
+    ///
+    /// Errors: `Conflict` when another process has taken over the manifest; nothing has changed then.
+    pub async fn commit(&mut self, mut change: Change) -> Result<(), Error> {
+        change.number = self.manifest.number + 1;
+        if change.epoch == 0 {
+            change.epoch = self.manifest.epoch;
+        }
+        let mut nonce = [0; 8];
+        self.world.random.fill(&mut nonce)?;
+        // JSON readers elsewhere keep 53 bits of a number.
+        change.nonce = u64::from_le_bytes(nonce) >> 11;
+        self.manifest.check(&change)?;
+        let bytes = v1::encode_change(&change)?;
+        let size = bytes.len();
+        let path = self.paths.manifest_change(change.number);
+        match cas::create(&self.store, &path, bytes.into()).await? {
+            Created::Yes => {}
+            Created::Taken => {
+                return Err(Error::conflict(format!(
+                    "another process has taken over the manifest: {path} exists"
+                )));
+            }
+        }
+        self.manifest.apply(&change)?;
+        self.log_bytes += size;
+        self.stored.push(change.number);
+        if self.log_bytes > self.checkpoint_bytes.max(CHECKPOINT_BYTES_LEAST) {
+            // The change itself is safe; a checkpoint that fails is made after the next one.
+            if let Err(fault) = self.checkpoint().await {
+                tracing::warn!(error = %fault, "cannot checkpoint the manifest");
+            }
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self) -> Result<(), Error> {
+        let number = self.manifest.number;
+        let bytes = v1::encode_checkpoint(&self.manifest)?;
+        let size = bytes.len();
+        let path = self.paths.manifest_checkpoint(number);
+        cas::create(&self.store, &path, bytes.into()).await?;
+        self.checkpoint_bytes = size;
+        self.log_bytes = 0;
+        // The newest change stays: its name is what fences an older process.
+        for stored in std::mem::take(&mut self.stored) {
+            if stored < number {
+                self.remove(&self.paths.manifest_change(stored)).await;
+            } else {
+                self.stored.push(stored);
+            }
+        }
+        for older in list_numbers(&self.store, &self.paths.manifest_checkpoints()).await? {
+            if older < number {
+                self.remove(&self.paths.manifest_checkpoint(older)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, path: &Path) {
+        if let Err(cause) = self.store.delete(path).await {
+            let fault = store_error("remove", path, cause);
+            tracing::warn!(error = %fault, "cannot remove an outdated manifest object");
+        }
+    }
+
+    async fn load(&mut self) -> Result<(), Error> {
+        let checkpoints = list_numbers(&self.store, &self.paths.manifest_checkpoints()).await?;
+        if let Some(newest) = checkpoints.last() {
+            let path = self.paths.manifest_checkpoint(*newest);
+            let bytes = self.read(&path).await?;
+            self.manifest = v1::decode_checkpoint(&bytes).map_err(|cause| damaged(&path, cause))?;
+            self.checkpoint_bytes = bytes.len();
+        }
+        for number in list_numbers(&self.store, &self.paths.manifest_log()).await? {
+            self.stored.push(number);
+            if number <= self.manifest.number {
+                continue;
+            }
+            let path = self.paths.manifest_change(number);
+            let bytes = self.read(&path).await?;
+            let change = v1::decode_change(&bytes).map_err(|cause| damaged(&path, cause))?;
+            self.manifest
+                .apply(&change)
+                .map_err(|cause| damaged(&path, cause))?;
+            self.log_bytes += bytes.len();
+        }
+        Ok(())
+    }
+
+    async fn read(&self, path: &Path) -> Result<Bytes, Error> {
+        cas::read(&self.store, path)
+            .await?
+            .ok_or_else(|| Error::corrupt(format!("manifest object {path} is gone")))
+    }
+}
+
+fn damaged(path: &Path, cause: Error) -> Error {
+    Error::corrupt(format!("manifest object {path} is damaged")).with_source(cause)
+}
+
+async fn list_numbers(store: &Store, folder: &Path) -> Result<Vec<u64>, Error> {
+    let mut numbers: Vec<u64> = store
+        .list(Some(folder))
+        .try_collect::<Vec<_>>()
+        .await
+        .map_err(|cause| store_error("list", folder, cause))?
+        .iter()
+        .filter_map(|object| number_in_name(object.location.filename()?, "manifest"))
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,449 @@
+//! The one rule for duplicates: rows of several sources, each sorted by (series, time), become one sorted stream.
+//!
+//! Rows of the same series and time are one row; for each field the newest value that is not null wins. Sources are given
+//! oldest first, and within a source a later row is newer. Used by `persist` and `scan` alike, so that no answer depends on where rows are.
+//! Pure: [`Merge`] asks for the next [`Chunk`] of a source and hands out batches. Series are compared as integers ([`Span::rank`]).
+
+pub mod output;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions,
+    TimestampNanosecondArray, UInt32Array,
+};
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::{interleave, take};
+use arrow::datatypes::{Int32Type, SchemaRef};
+
+use crate::Error;
+use crate::buffer::segment::Order;
+
+/// Some sorted rows of one source.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Where each series is, in the order of ranks; rows outside all spans are not part of the chunk.
+    pub spans: Vec<Span>,
+    pub rows: Rows,
+    /// By row number.
+    pub times: ScalarBuffer<i64>,
+    /// One per field of the output, by row number; `None` where the source does not have it.
+    pub fields: Vec<Option<ArrayRef>>,
+}
+
+/// Positions of one series in a chunk, sorted by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The place of the series among all of this merge.
+    pub rank: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// From position to row number.
+#[derive(Clone, Debug)]
+pub enum Rows {
+    /// The rows are sorted as they are.
+    Sorted,
+    /// Through a segment's order.
+    Ordered(Arc<Order>),
+}
+
+impl Rows {
+    fn at(&self, position: u32) -> u32 {
+        match self {
+            Self::Sorted => position,
+            Self::Ordered(order) => order.rows[position as usize],
+        }
+    }
+}
+
+impl Chunk {
+    fn time(&self, position: u32) -> i64 {
+        self.times[self.rows.at(position) as usize]
+    }
+
+    /// Cuts the spans to `range`; those left empty go.
+    pub fn clip(&mut self, range: &std::ops::RangeInclusive<i64>) {
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.retain_mut(|span| {
+            span.start = self.first_position(*span, |time| time >= *range.start());
+            span.end = self.first_position(*span, |time| time > *range.end());
+            span.start < span.end
+        });
+        self.spans = spans;
+    }
+
+    fn first_position(&self, span: Span, is_past: impl Fn(i64) -> bool) -> u32 {
+        let mut low = span.start;
+        let mut high = span.end;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_past(self.time(middle)) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
+    }
+}
+
+/// What the merged rows look like.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub schema: SchemaRef,
+    /// One per field of `schema`.
+    pub columns: Vec<OutputColumn>,
+    /// Rows of a batch, except of the last.
+    pub batch_rows: usize,
+}
+
+/// Where an output column's values come from.
+#[derive(Clone, Debug)]
+pub enum OutputColumn {
+    /// By rank: an index into `values`, or null.
+    Tag { codes: Int32Array, values: ArrayRef },
+    Time,
+    Field {
+        /// Index into [`Chunk::fields`].
+        field: usize,
+        /// One null of the column's type, for sources that lack it.
+        null: ArrayRef,
+    },
+}
+
+/// What [`Merge::step`] wants or gives.
+#[derive(Debug)]
+pub enum Step {
+    /// Call [`Merge::supply`] for this source before the next step.
+    Need(usize),
+    Rows(Merged),
+    Done,
+}
+
+/// Some merged rows.
+#[derive(Debug)]
+pub struct Merged {
+    pub batch: RecordBatch,
+    /// Rank of each row's series.
+    pub ranks: Vec<u32>,
+    pub times: Vec<i64>,
+}
+
+/// A merge under way.
+#[derive(Debug)]
+pub struct Merge {
+    output: Output,
+    cursors: Vec<Cursor>,
+    heap: BinaryHeap<Reverse<Head>>,
+    /// Sources whose first or next chunk is due.
+    due: Vec<usize>,
+    /// Chunks that pending rows refer to.
+    chunks: Vec<Arc<Chunk>>,
+    pending: Pending,
+}
+
+#[derive(Debug, Default)]
+struct Cursor {
+    /// Index into `Merge::chunks`; meaningless while due.
+    chunk: u32,
+    span: usize,
+    position: u32,
+}
+
+/// A cursor's next row; sorts by series, time, then older source first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    rank: u32,
+    time: i64,
+    source: u32,
+}
+
+/// Rows merged but not yet handed out.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Chunk and row of the newest version of each.
+    rows: Vec<(u32, u32)>,
+    ranks: Vec<u32>,
+    times: Vec<i64>,
+    /// Older versions, newest last, of the pending row they are listed with; in the order of pending rows.
+    older: Vec<(usize, (u32, u32))>,
+}
+
+impl Merge {
+    /// A merge of `sources` sources, oldest first.
+    pub fn new(output: Output, sources: usize) -> Self {
+        Self {
+            output,
+            cursors: (0..sources).map(|_| Cursor::default()).collect(),
+            heap: BinaryHeap::with_capacity(sources),
+            due: (0..sources).rev().collect(),
+            chunks: Vec::new(),
+            pending: Pending::default(),
+        }
+    }
+
+    /// Answers [`Step::Need`]: the source's next chunk, or `None` when it has ended.
+    pub fn supply(&mut self, source: usize, chunk: Option<Chunk>) {
+        let awaited = self.due.pop();
+        assert_eq!(awaited, Some(source), "a chunk is supplied when asked for");
+        let Some(chunk) = chunk else { return };
+        let Some(first) = chunk.spans.first().copied() else {
+            // Nothing of this chunk is wanted: ask for the next.
+            self.due.push(source);
+            return;
+        };
+        let number = self.chunks.len() as u32;
+        self.chunks.push(Arc::new(chunk));
+        self.cursors[source] = Cursor {
+            chunk: number,
+            span: 0,
+            position: first.start,
+        };
+        self.push_head(source);
+    }
+
+    pub fn step(&mut self) -> Result<Step, Error> {
+        loop {
+            if let Some(source) = self.due.last() {
+                // A lone source repeats no row beyond the chunk it just ended: its rows can go, most often uncopied.
+                if self.cursors.len() == 1 && !self.pending.rows.is_empty() {
+                    let rows = self.pending.rows.len();
+                    return self.hand_out(rows).map(Step::Rows);
+                }
+                return Ok(Step::Need(*source));
+            }
+            // The last row may still meet a newer version of itself, so it stays behind.
+            if self.pending.rows.len() > self.output.batch_rows {
+                let rows = self.pending.rows.len() - 1;
+                return self.hand_out(rows).map(Step::Rows);
+            }
+            let Some(Reverse(head)) = self.heap.pop() else {
+                return match self.pending.rows.len() {
+                    0 => Ok(Step::Done),
+                    rows => self.hand_out(rows).map(Step::Rows),
+                };
+            };
+            self.advance(head);
+        }
+    }
+
+    /// Takes rows from the cursor of `head` as long as they come before every other cursor's.
+    fn advance(&mut self, head: Head) {
+        let source = head.source as usize;
+        let bound = self.heap.peek().map(|Reverse(next)| *next);
+        let room = (self.output.batch_rows + 1).saturating_sub(self.pending.rows.len());
+        let cursor = &mut self.cursors[source];
+        let chunk = Arc::clone(&self.chunks[cursor.chunk as usize]);
+        let span = chunk.spans[cursor.span];
+        let limit = span.end.min(cursor.position.saturating_add(room.max(1) as u32));
+        loop {
+            let row = chunk.rows.at(cursor.position);
+            let time = chunk.times[row as usize];
+            let next = Head {
+                rank: span.rank,
+                time,
+                source: head.source,
+            };
+            if bound.is_some_and(|bound| bound < next) {
+                break;
+            }
+            self.pending.push(span.rank, time, (cursor.chunk, row));
+            cursor.position += 1;
+            if cursor.position >= limit {
+                break;
+            }
+        }
+        if cursor.position == span.end {
+            cursor.span += 1;
+            match chunk.spans.get(cursor.span) {
+                Some(next) => cursor.position = next.start,
+                None => {
+                    self.due.push(source);
+                    return;
+                }
+            }
+        }
+        self.push_head(source);
+    }
+
+    fn push_head(&mut self, source: usize) {
+        let cursor = &self.cursors[source];
+        let chunk = &self.chunks[cursor.chunk as usize];
+        self.heap.push(Reverse(Head {
+            rank: chunk.spans[cursor.span].rank,
+            time: chunk.time(cursor.position),
+            source: source as u32,
+        }));
+    }
+
+    /// Makes a batch of the first `rows` pending rows and forgets them and the chunks no longer needed.
+    fn hand_out(&mut self, rows: usize) -> Result<Merged, Error> {
+        let taken = self.pending.take(rows);
+        let columns = self
+            .output
+            .columns
+            .iter()
+            .map(|column| self.column(column, &taken))
+            .collect::<Result<Vec<ArrayRef>, Error>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch =
+            RecordBatch::try_new_with_options(Arc::clone(&self.output.schema), columns, &options)
+                .map_err(|cause| Error::internal("merged columns do not fit").with_source(cause))?;
+        self.forget_chunks();
+        Ok(Merged {
+            batch,
+            ranks: taken.ranks,
+            times: taken.times,
+        })
+    }
+
+    fn column(&self, column: &OutputColumn, taken: &Pending) -> Result<ArrayRef, Error> {
+        let fault = |cause| Error::internal("cannot gather a column").with_source(cause);
+        match column {
+            OutputColumn::Time => Ok(Arc::new(TimestampNanosecondArray::from(
+                taken.times.clone(),
+            ))),
+            OutputColumn::Tag { codes, values } => {
+                let ranks = UInt32Array::from(taken.ranks.clone());
+                let codes = take(codes, &ranks, None).map_err(fault)?;
+                let codes = codes
+                    .as_any()
+                    .downcast_ref::<Int32Array>()
+                    .ok_or_else(|| Error::internal("tag codes are not integers"))?;
+                DictionaryArray::<Int32Type>::try_new(codes.clone(), ArrayRef::clone(values))
+                    .map(|array| Arc::new(array) as ArrayRef)
+                    .map_err(fault)
+            }
+            OutputColumn::Field { field, null } => {
+                if let Some(slice) = self.slice(*field, taken) {
+                    return Ok(slice);
+                }
+                let mut arrays: Vec<&dyn Array> = vec![null.as_ref()];
+                // By chunk: its place in `arrays`, 0 for the null.
+                let places: Vec<usize> = self
+                    .chunks
+                    .iter()
+                    .map(|chunk| match &chunk.fields[*field] {
+                        Some(values) => {
+                            arrays.push(values.as_ref());
+                            arrays.len() - 1
+                        }
+                        None => 0,
+                    })
+                    .collect();
+                let place = |(chunk, row): (u32, u32)| match places[chunk as usize] {
+                    0 => (0, 0),
+                    place => (place, row as usize),
+                };
+                let mut indices: Vec<(usize, usize)> =
+                    taken.rows.iter().map(|row| place(*row)).collect();
+                for versions in taken.older.chunk_by(|a, b| a.0 == b.0) {
+                    let row = versions[0].0;
+                    let is_null = |(array, index): (usize, usize)| arrays[array].is_null(index);
+                    if is_null(indices[row])
+                        && let Some(newest) = versions
+                            .iter()
+                            .rev()
+                            .map(|(_, version)| place(*version))
+                            .find(|version| !is_null(*version))
+                    {
+                        indices[row] = newest;
+                    }
+                }
+                interleave(&arrays, &indices).map_err(fault)
+            }
+        }
+    }
+
+    /// The rows' values without copying, when they stand one after the other in one chunk.
+    fn slice(&self, field: usize, taken: &Pending) -> Option<ArrayRef> {
+        let (chunk, first) = *taken.rows.first()?;
+        let is_run = taken.older.is_empty()
+            && taken
+                .rows
+                .iter()
+                .zip(first..)
+                .all(|(row, expected)| *row == (chunk, expected));
+        let values = self.chunks[chunk as usize].fields[field].as_ref()?;
+        is_run.then(|| values.slice(first as usize, taken.rows.len()))
+    }
+
+    /// Drops chunks that neither a cursor nor a pending row refers to, and renumbers the rest.
+    fn forget_chunks(&mut self) {
+        const UNUSED: u32 = u32::MAX;
+        let mut numbers = vec![UNUSED; self.chunks.len()];
+        for Reverse(head) in &self.heap {
+            numbers[self.cursors[head.source as usize].chunk as usize] = 0;
+        }
+        for (chunk, _) in self.pending.references() {
+            numbers[*chunk as usize] = 0;
+        }
+        let mut kept = 0;
+        let mut number = 0;
+        self.chunks.retain(|_| {
+            let keep = numbers[number] != UNUSED;
+            if keep {
+                numbers[number] = kept;
+                kept += 1;
+            }
+            number += 1;
+            keep
+        });
+        for Reverse(head) in &self.heap {
+            let cursor = &mut self.cursors[head.source as usize];
+            cursor.chunk = numbers[cursor.chunk as usize];
+        }
+        for (chunk, _) in self.pending.references_mut() {
+            *chunk = numbers[*chunk as usize];
+        }
+    }
+}
+
+impl Pending {
+    fn push(&mut self, rank: u32, time: i64, row: (u32, u32)) {
+        let is_version = self.ranks.last() == Some(&rank) && self.times.last() == Some(&time);
+        match self.rows.last_mut() {
+            Some(newest) if is_version => {
+                let older = std::mem::replace(newest, row);
+                self.older.push((self.rows.len() - 1, older));
+            }
+            _ => {
+                self.rows.push(row);
+                self.ranks.push(rank);
+                self.times.push(time);
+            }
+        }
+    }
+
+    /// Splits off the first `rows` rows.
+    fn take(&mut self, rows: usize) -> Self {
+        let split = self.older.partition_point(|(row, _)| *row < rows);
+        let mut rest = Self {
+            rows: self.rows.split_off(rows),
+            ranks: self.ranks.split_off(rows),
+            times: self.times.split_off(rows),
+            older: self.older.split_off(split),
+        };
+        for (row, _) in &mut rest.older {
+            *row -= rows;
+        }
+        std::mem::replace(self, rest)
+    }
+
+    fn references(&self) -> impl Iterator<Item = &(u32, u32)> {
+        self.rows.iter().chain(self.older.iter().map(|(_, row)| row))
+    }
+
+    fn references_mut(&mut self) -> impl Iterator<Item = &mut (u32, u32)> {
+        self.rows
+            .iter_mut()
+            .chain(self.older.iter_mut().map(|(_, row)| row))
+    }
+}
+
+#[cfg(test)]
+mod tests;

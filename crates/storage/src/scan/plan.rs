@@ -1,0 +1,372 @@
+//! What a scan reads: which files, segments and series, in which groups, split how.
+//!
+//! Pruning is by time (file and segment bounds) and by series (the series index, each series judged once). Sources whose times
+//! overlap form a group and are merged; groups are independent. A large group is split by series when there are partitions to spare.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
+use catalog::{Column, ColumnId, ColumnKind};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use runtime::object_store::Store;
+
+use super::{Scan, ScanRequest};
+use crate::Error;
+use crate::buffer::TableBuffer;
+use crate::buffer::segment::Segment;
+use crate::file::read::FileSelection;
+use crate::file::{DataFile, Footer};
+use crate::merge::{Chunk, Output, Rows, Span};
+use crate::schema::{columns_by_name, field, table_metadata};
+use crate::series::{Ranking, SeriesTable};
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 8192;
+
+/// Footers read at once.
+const FOOTERS_AT_ONCE: usize = 16;
+
+/// Rows below which a group is not worth splitting.
+const SPLIT_ROWS_LEAST: u64 = 1 << 16;
+
+/// Sources that are merged with each other, oldest first.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub sources: Vec<Source>,
+}
+
+/// One source and which of its rows.
+#[derive(Clone, Debug)]
+pub enum Source {
+    File(FileSelection),
+    Segment {
+        segment: Arc<Segment>,
+        spans: Vec<Span>,
+        fields: Arc<[ColumnId]>,
+    },
+}
+
+impl Source {
+    /// The rows of a segment; `None` for a file.
+    pub fn into_chunk(self) -> Option<Chunk> {
+        let Self::Segment {
+            segment,
+            spans,
+            fields,
+        } = self
+        else {
+            return None;
+        };
+        Some(Chunk {
+            spans,
+            rows: Rows::Ordered(Arc::clone(segment.order())),
+            times: segment.batch.times.clone(),
+            fields: fields
+                .iter()
+                .map(|id| segment.batch.column(*id).cloned())
+                .collect(),
+        })
+    }
+
+    fn rows(&self) -> u64 {
+        match self {
+            Self::File(selection) => selection.series.iter().map(|(_, from, to)| to - from).sum(),
+            Self::Segment { spans, .. } => {
+                spans.iter().map(|span| u64::from(span.end - span.start)).sum()
+            }
+        }
+    }
+
+    fn times(&self) -> (i64, i64) {
+        match self {
+            Self::File(selection) => (selection.file.entry.min_time, selection.file.entry.max_time),
+            Self::Segment { segment, .. } => (segment.min_time, segment.max_time),
+        }
+    }
+
+    /// The part of it with these ranks; `None` when there is none.
+    fn with_ranks(&self, ranks: &std::ops::Range<u32>) -> Option<Self> {
+        match self {
+            Self::File(selection) => {
+                let mut selection = selection.clone();
+                selection.series.retain(|(rank, _, _)| ranks.contains(rank));
+                (!selection.series.is_empty()).then_some(Self::File(selection))
+            }
+            Self::Segment {
+                segment,
+                spans,
+                fields,
+            } => {
+                let spans: Vec<Span> = spans
+                    .iter()
+                    .filter(|span| ranks.contains(&span.rank))
+                    .copied()
+                    .collect();
+                (!spans.is_empty()).then(|| Self::Segment {
+                    segment: Arc::clone(segment),
+                    spans,
+                    fields: Arc::clone(fields),
+                })
+            }
+        }
+    }
+}
+
+/// How much of what there is a scan reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pruned {
+    files: (usize, usize),
+    segments: (usize, usize),
+    series: (usize, usize),
+    groups: usize,
+    largest_group: usize,
+}
+
+impl fmt::Display for Pruned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "files={}/{}, segments={}/{}, series={}/{}, groups={}, largest_group={}",
+            self.files.0,
+            self.files.1,
+            self.segments.0,
+            self.segments.1,
+            self.series.0,
+            self.series.1,
+            self.groups,
+            self.largest_group
+        )
+    }
+}
+
+/// Plans a scan of the table's state at this moment.
+pub async fn plan(request: &ScanRequest, buffer: &TableBuffer, store: &Store) -> Result<Scan, Error> {
+    let view = buffer.view();
+    let range = &request.time_range;
+    let overlaps = |first: i64, last: i64| first <= *range.end() && *range.start() <= last;
+    let files: Vec<(Arc<DataFile>, Arc<Footer>)> = stream::iter(
+        view.files
+            .iter()
+            .filter(|file| overlaps(file.entry.min_time, file.entry.max_time))
+            .cloned(),
+    )
+    .map(|file| async move {
+        let footer = file.footer(store, buffer).await?;
+        Ok::<_, Error>((file, footer))
+    })
+    .buffered(FOOTERS_AT_ONCE)
+    .try_collect()
+    .await?;
+    let segments: Vec<&Arc<Segment>> = view
+        .segments()
+        .filter(|segment| overlaps(segment.min_time, segment.max_time))
+        .collect();
+    let (columns, schema) = projected(request)?;
+    let mut known = buffer.series.write();
+    let all = known.ranking(
+        files
+            .iter()
+            .flat_map(|(_, footer)| footer.series.iter().copied())
+            .chain(
+                segments
+                    .iter()
+                    .flat_map(|segment| segment.order().spans.iter().map(|span| span.series)),
+            ),
+    );
+    let candidates = all.by_rank.len();
+    let ranking = match &request.series_filter {
+        None => all,
+        Some(_) => {
+            let matching = matching_series(request, &known, &all.by_rank)?;
+            known.ranking(matching.into_iter())
+        }
+    };
+    let (output, fields) =
+        Output::of_columns(&request.table, &columns, schema, &known, &ranking, BATCH_ROWS);
+    drop(known);
+
+    let names: Arc<[String]> = fields.iter().map(|column| column.name.to_string()).collect();
+    let ids: Arc<[ColumnId]> = fields.iter().map(|column| column.id).collect();
+    let mut pruned = Pruned {
+        files: (0, view.files.len()),
+        segments: (0, view.segments().count()),
+        series: (ranking.by_rank.len(), candidates),
+        ..Pruned::default()
+    };
+    let mut sources: Vec<Source> = Vec::new();
+    for (file, footer) in files {
+        let series = file_series(&footer, &ranking);
+        if !series.is_empty() {
+            pruned.files.0 += 1;
+            sources.push(Source::File(FileSelection {
+                file,
+                footer,
+                series,
+                fields: Arc::clone(&names),
+                time_range: range.clone(),
+                batch_rows: BATCH_ROWS,
+            }));
+        }
+    }
+    for segment in segments {
+        let mut chunk = segment.chunk(&ranking, &[]);
+        chunk.clip(range);
+        if !chunk.spans.is_empty() {
+            pruned.segments.0 += 1;
+            sources.push(Source::Segment {
+                segment: Arc::clone(segment),
+                spans: chunk.spans,
+                fields: Arc::clone(&ids),
+            });
+        }
+    }
+    let groups = group(sources);
+    pruned.groups = groups.len();
+    pruned.largest_group = groups.iter().map(|group| group.sources.len()).max().unwrap_or(0);
+    let groups = split(groups, request.partitions, ranking.by_rank.len() as u32);
+    Ok(Scan {
+        store: Store::clone(store),
+        output,
+        partitions: distribute(groups, request.partitions),
+        pruned,
+    })
+}
+
+fn projected(request: &ScanRequest) -> Result<(Vec<&Column>, SchemaRef), Error> {
+    let by_name = columns_by_name(&request.table);
+    let columns = request
+        .projection
+        .iter()
+        .map(|at| {
+            by_name
+                .get(*at)
+                .copied()
+                .ok_or_else(|| Error::internal(format!("column {at} is not in the table")))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let fields: Vec<_> = columns.iter().map(|column| field(column)).collect();
+    let schema = Schema::new_with_metadata(fields, table_metadata(&request.table));
+    Ok((columns, Arc::new(schema)))
+}
+
+/// The series that the filter does not refuse.
+fn matching_series(
+    request: &ScanRequest,
+    known: &SeriesTable,
+    candidates: &[u32],
+) -> Result<Vec<u32>, Error> {
+    let Some(filter) = &request.series_filter else {
+        return Ok(candidates.to_vec());
+    };
+    let tags: Vec<&Column> = columns_by_name(&request.table)
+        .into_iter()
+        .filter(|column| column.kind == ColumnKind::Tag)
+        .collect();
+    let columns: Vec<ArrayRef> = tags
+        .iter()
+        .map(|tag| {
+            let position = request.table.series_key_position(tag.id).unwrap_or(usize::MAX);
+            Arc::new(known.tag_column(position, candidates)) as ArrayRef
+        })
+        .collect();
+    let schema: Schema = Schema::new(tags.iter().map(|tag| field(tag)).collect::<Vec<_>>());
+    let options = RecordBatchOptions::new().with_row_count(Some(candidates.len()));
+    let batch = RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)
+        .map_err(|cause| Error::internal("cannot show series to a filter").with_source(cause))?;
+    let verdict = filter(&batch)?;
+    if verdict.len() != candidates.len() {
+        return Err(Error::internal("a series filter did not judge every series"));
+    }
+    Ok(candidates
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| verdict.is_valid(*at) && verdict.value(*at))
+        .map(|(_, number)| *number)
+        .collect())
+}
+
+fn file_series(footer: &Footer, ranking: &Ranking) -> Vec<(u32, u64, u64)> {
+    let mut start = 0;
+    let mut series = Vec::new();
+    for (number, end) in footer.series.iter().zip(&footer.ends) {
+        if let Some(rank) = ranking.rank(*number) {
+            series.push((rank, start, *end));
+        }
+        start = *end;
+    }
+    series
+}
+
+/// Puts sources whose times overlap together. Keeps their order within a group.
+fn group(sources: Vec<Source>) -> Vec<Group> {
+    let mut order: Vec<(usize, Source)> = sources.into_iter().enumerate().collect();
+    order.sort_by_key(|(_, source)| source.times().0);
+    let mut groups: Vec<Vec<(usize, Source)>> = Vec::new();
+    let mut reaches = i64::MIN;
+    for (age, source) in order {
+        let (first, last) = source.times();
+        match groups.last_mut() {
+            Some(group) if first <= reaches => group.push((age, source)),
+            _ => groups.push(vec![(age, source)]),
+        }
+        reaches = reaches.max(last);
+    }
+    groups
+        .into_iter()
+        .map(|mut group| {
+            group.sort_by_key(|(age, _)| *age);
+            Group {
+                sources: group.into_iter().map(|(_, source)| source).collect(),
+            }
+        })
+        .collect()
+}
+
+/// Splits large groups by series until there is work for every partition.
+fn split(groups: Vec<Group>, partitions: usize, ranks: u32) -> Vec<Group> {
+    if groups.is_empty() || groups.len() >= partitions {
+        return groups;
+    }
+    let parts = partitions.div_ceil(groups.len()).min(ranks as usize) as u32;
+    groups
+        .into_iter()
+        .flat_map(|group| {
+            let rows: u64 = group.sources.iter().map(Source::rows).sum();
+            if parts < 2 || rows < SPLIT_ROWS_LEAST {
+                return vec![group];
+            }
+            let bound = |part: u32| (u64::from(ranks) * u64::from(part) / u64::from(parts)) as u32;
+            (0..parts)
+                .map(|part| bound(part)..bound(part + 1))
+                .map(|ranks| Group {
+                    sources: group
+                        .sources
+                        .iter()
+                        .filter_map(|source| source.with_ranks(&ranks))
+                        .collect(),
+                })
+                .filter(|group| !group.sources.is_empty())
+                .collect()
+        })
+        .collect()
+}
+
+/// Deals groups out to partitions, largest first, each to the partition with the fewest rows.
+fn distribute(groups: Vec<Group>, partitions: usize) -> Vec<Vec<Group>> {
+    let count = partitions.clamp(1, groups.len().max(1));
+    let mut weighed: Vec<(u64, Group)> = groups
+        .into_iter()
+        .map(|group| (group.sources.iter().map(Source::rows).sum(), group))
+        .collect();
+    weighed.sort_by_key(|(rows, _)| std::cmp::Reverse(*rows));
+    let mut dealt: Vec<(u64, Vec<Group>)> = vec![(0, Vec::new()); count];
+    for (rows, group) in weighed {
+        if let Some(least) = dealt.iter_mut().min_by_key(|(rows, _)| *rows) {
+            least.0 += rows;
+            least.1.push(group);
+        }
+    }
+    dealt.into_iter().map(|(_, groups)| groups).collect()
+}

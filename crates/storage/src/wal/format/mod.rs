@@ -1,0 +1,3 @@
+//! The bytes of the log, by version. Described in docs/formats/wal.md.
+
+pub mod v1;

@@ -1,0 +1,358 @@
+//! The write-ahead log: makes a write durable before it is acknowledged, then visible.
+//!
+//! Writes queue up while the previous flush is under way and leave together as the next one: a lone write costs one flush, many
+//! share it. One thread does it all, so that the order of sequences, of the log and of the buffer is the same.
+//! Two places to write to: [`folder`] (appended, synced segments) and [`objects`] (one object per flush).
+//! Byte layout: docs/formats/wal.md. Not here: when a segment may go (`persist` says, once a manifest covers it).
+
+pub mod folder;
+
+pub mod format;
+
+pub mod objects;
+
+pub mod replay;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+use runtime::{Clock, ErrorKind, World};
+use tokio::sync::oneshot;
+
+use crate::Error;
+use crate::batch::Batch;
+use crate::buffer::Buffer;
+use folder::FolderLog;
+use format::v1::Payload;
+use objects::ObjectLog;
+
+/// Bytes of writes that may wait for a flush; further ones are refused.
+const QUEUE_BYTES_MAX: usize = 256 << 20;
+
+/// Where the log is kept.
+#[derive(Debug)]
+pub enum Place {
+    Folder(FolderLog),
+    Objects(ObjectLog),
+}
+
+/// The log of one node.
+#[derive(Debug)]
+pub struct Wal {
+    shared: Arc<Shared>,
+    compress: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct Queue {
+    next_sequence: u64,
+    entries: Vec<Entry>,
+    bytes: usize,
+    commands: Vec<Command>,
+    /// Why nothing is accepted any more.
+    closed: Option<(ErrorKind, String)>,
+    /// The thread ends once the queue is empty.
+    ending: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sequence: u64,
+    payload: Payload,
+    batches: Vec<Batch>,
+    acknowledge: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    /// Freeze the buffer; answer the last sequence in it.
+    Freeze(oneshot::Sender<u64>),
+    /// Remove what holds nothing above this sequence.
+    Remove(u64),
+}
+
+/// Running totals of the log.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub flushes: AtomicU64,
+    pub bytes: AtomicU64,
+    pub flush_ns: AtomicU64,
+    pub buffer_ns: AtomicU64,
+}
+
+impl Wal {
+    /// Starts the log's thread. `next_sequence` is above every sequence ever used.
+    pub fn start(
+        place: Place,
+        next_sequence: u64,
+        buffer: Arc<Buffer>,
+        world: &World,
+    ) -> Result<Self, Error> {
+        let compress = matches!(place, Place::Objects(_));
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                next_sequence,
+                entries: Vec::new(),
+                bytes: 0,
+                commands: Vec::new(),
+                closed: None,
+                ending: false,
+            }),
+            wake: Condvar::new(),
+            counters: Counters::default(),
+        });
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            place,
+            buffer,
+            clock: Arc::clone(&world.clock),
+            last_sequence: next_sequence - 1,
+        };
+        world.tasks.thread("wal", move || writer.run())?;
+        Ok(Self { shared, compress })
+    }
+
+    /// Whether payloads should be compressed: worth it where bytes travel, not on a local disk.
+    pub fn compress(&self) -> bool {
+        self.compress
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Queues a write. The receiver answers once it is durable and visible, or why it is not.
+    ///
+    /// Errors: `Unavailable` when too much is waiting or the log is closed, `Internal` when another process owns it.
+    pub fn submit(
+        &self,
+        payload: Payload,
+        batches: Vec<Batch>,
+    ) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+        let (acknowledge, receiver) = oneshot::channel();
+        let bytes = payload.frame_bytes() + batches.iter().map(Batch::bytes).sum::<usize>();
+        {
+            let mut queue = self.shared.queue.lock();
+            if let Some((kind, reason)) = &queue.closed {
+                return Err(Error::new(*kind, reason.clone()));
+            }
+            if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX {
+                return Err(Error::unavailable(format!(
+                    "the log is behind by {} bytes, try again later",
+                    queue.bytes
+                )));
+            }
+            let sequence = queue.next_sequence;
+            queue.next_sequence += 1;
+            queue.bytes += bytes;
+            queue.entries.push(Entry {
+                sequence,
+                payload,
+                batches,
+                acknowledge: Some(acknowledge),
+            });
+        }
+        self.shared.wake.notify_one();
+        Ok(receiver)
+    }
+
+    /// Freezes the buffer between two writes; answers the last sequence it holds.
+    pub async fn freeze(&self) -> Result<u64, Error> {
+        let (reply, frozen) = oneshot::channel();
+        self.command(Command::Freeze(reply));
+        frozen
+            .await
+            .map_err(|_| Error::unavailable("the log is shut down"))
+    }
+
+    /// Removes segments that hold nothing above `sequence`, in the background.
+    pub fn remove_through(&self, sequence: u64) {
+        self.command(Command::Remove(sequence));
+    }
+
+    /// Refuses further writes; those queued are still flushed, then the thread ends.
+    pub fn close(&self) {
+        let mut queue = self.shared.queue.lock();
+        queue.closed.get_or_insert((
+            ErrorKind::Unavailable,
+            "wal is shutdown and not accepting writes".to_string(),
+        ));
+        queue.ending = true;
+        drop(queue);
+        self.shared.wake.notify_one();
+    }
+
+    fn command(&self, command: Command) {
+        let mut queue = self.shared.queue.lock();
+        // After the end nobody would answer; dropping the command tells its sender.
+        if !queue.ending {
+            queue.commands.push(command);
+        }
+        drop(queue);
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The log's thread.
+struct Writer {
+    shared: Arc<Shared>,
+    place: Place,
+    buffer: Arc<Buffer>,
+    clock: Arc<dyn Clock>,
+    last_sequence: u64,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut frames = Vec::new();
+        while let Some((entries, commands)) = self.next() {
+            if !entries.is_empty() {
+                self.flush(entries, &mut frames);
+            }
+            for command in commands {
+                match command {
+                    Command::Freeze(reply) => {
+                        self.buffer.freeze();
+                        self.place.rotate();
+                        // Whoever asked may have gone; what is frozen is persisted next time.
+                        let _ = reply.send(self.last_sequence);
+                    }
+                    Command::Remove(through) => self.place.remove_through(through),
+                }
+            }
+        }
+    }
+
+    /// Waits for work; `None` at the end.
+    fn next(&self) -> Option<(Vec<Entry>, Vec<Command>)> {
+        let mut queue = self.shared.queue.lock();
+        while queue.entries.is_empty() && queue.commands.is_empty() {
+            if queue.ending {
+                return None;
+            }
+            self.shared.wake.wait(&mut queue);
+        }
+        queue.bytes = 0;
+        Some((
+            std::mem::take(&mut queue.entries),
+            std::mem::take(&mut queue.commands),
+        ))
+    }
+
+    fn flush(&mut self, entries: Vec<Entry>, frames: &mut Vec<u8>) {
+        frames.clear();
+        for entry in &entries {
+            entry.payload.write_frame(entry.sequence, frames);
+        }
+        self.last_sequence = entries.last().map_or(self.last_sequence, |entry| entry.sequence);
+        let started = self.clock.monotonic();
+        let written = self.place.append(frames, self.last_sequence);
+        let flushed = self.clock.monotonic();
+        let counters = &self.shared.counters;
+        counters.flushes.fetch_add(1, Ordering::Relaxed);
+        counters.bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
+        let flush_ns = (flushed - started).as_nanos() as u64;
+        counters.flush_ns.fetch_add(flush_ns, Ordering::Relaxed);
+        match written {
+            Ok(()) => self.apply(entries),
+            Err(fault) => {
+                tracing::error!(error = %fault, writes = entries.len(), "log flush failed");
+                if fault.kind() == ErrorKind::Conflict {
+                    // A newer process owns this log: retrying would fork history.
+                    self.shared.queue.lock().closed = Some((ErrorKind::Internal, fault.to_string()));
+                }
+                for entry in entries {
+                    entry.answer(Err(Error::internal(fault.to_string())));
+                }
+            }
+        }
+        let buffer_ns = (self.clock.monotonic() - flushed).as_nanos() as u64;
+        counters.buffer_ns.fetch_add(buffer_ns, Ordering::Relaxed);
+        if frames.capacity() > QUEUE_BYTES_MAX / 4 {
+            *frames = Vec::new();
+        }
+    }
+
+    fn apply(&self, entries: Vec<Entry>) {
+        for mut entry in entries {
+            let applied = self.buffer.apply(entry.sequence, std::mem::take(&mut entry.batches));
+            entry.answer(applied);
+        }
+    }
+}
+
+impl Entry {
+    fn answer(self, outcome: Result<(), Error>) {
+        if let Some(acknowledge) = self.acknowledge {
+            // A writer that went away, or never waited, misses nothing it needs.
+            let _ = acknowledge.send(outcome);
+        }
+    }
+}
+
+impl Place {
+    /// Makes `frames` durable, the last of them under `last_sequence`. On an error none of them counts.
+    fn append(&mut self, frames: &[u8], last_sequence: u64) -> Result<(), Error> {
+        match self {
+            Self::Folder(log) => log.append(frames, last_sequence),
+            Self::Objects(log) => log.append(frames, last_sequence),
+        }
+    }
+
+    /// Begins a new segment with the next append.
+    fn rotate(&mut self) {
+        match self {
+            Self::Folder(log) => log.rotate(),
+            // Every flush is an object of its own.
+            Self::Objects(_) => {}
+        }
+    }
+
+    fn remove_through(&mut self, sequence: u64) {
+        match self {
+            Self::Folder(log) => log.remove_through(sequence),
+            Self::Objects(log) => log.remove_through(sequence),
+        }
+    }
+}
+
+/// Finished segments and the last sequence each holds.
+#[derive(Clone, Debug, Default)]
+pub struct Sealed {
+    /// By segment number.
+    pub segments: BTreeMap<u64, SealedSegment>,
+}
+
+/// A segment nothing is appended to any more.
+#[derive(Clone, Copy, Debug)]
+pub struct SealedSegment {
+    pub last_sequence: u64,
+    /// Something in it could not be read: it is set aside rather than removed.
+    pub damaged: bool,
+}
+
+impl Sealed {
+    /// Takes out the segments that hold nothing above `sequence`.
+    fn take_through(&mut self, sequence: u64) -> BTreeMap<u64, SealedSegment> {
+        let (gone, kept) = std::mem::take(&mut self.segments)
+            .into_iter()
+            .partition(|(_, segment)| segment.last_sequence <= sequence);
+        self.segments = kept;
+        gone
+    }
+}
