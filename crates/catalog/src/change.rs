@@ -402,3 +402,6 @@ fn successor(id: u32, kind: &str) -> Result<u32, Error> {
     id.checked_add(1)
         .ok_or_else(|| Error::internal(format!("no {kind} ids are left")))
 }
+
+#[cfg(test)]
+mod tests;

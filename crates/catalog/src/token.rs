@@ -234,3 +234,61 @@ pub(crate) fn hex_of(bytes: &[u8]) -> String {
         .map(|digit| char::from(DIGITS[usize::from(digit)]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::apply;
+
+    #[test]
+    fn a_digest_is_the_sha512_of_the_whole_string() {
+        // The published test vector for "abc".
+        assert_eq!(
+            Digest::of(b"abc").to_hex(),
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        );
+    }
+
+    #[test]
+    fn an_expiry_is_strict() {
+        let changes = [
+            Change::Begin { uuid: "u".into() },
+            Change::CreateAdminToken {
+                id: TokenId(0),
+                name: "ci".into(),
+                digest: Digest::of(b"secret"),
+                created_at_ms: 0,
+                expiry_ms: Some(1_000),
+            },
+        ];
+        let snapshot = apply(Snapshot::default(), 1, &changes).expect("apply");
+        for (now_ms, valid) in [(0, true), (999, true), (1_000, false), (1_001, false)] {
+            let accepted = authenticate(&snapshot, b"secret", now_ms);
+            assert_eq!(accepted.is_some(), valid, "at {now_ms}");
+        }
+    }
+
+    #[test]
+    fn another_admin_token_cannot_rotate_the_operator() {
+        let create = |id, name: &str, secret: &[u8]| Change::CreateAdminToken {
+            id: TokenId(id),
+            name: name.into(),
+            digest: Digest::of(secret),
+            created_at_ms: 0,
+            expiry_ms: None,
+        };
+        let changes = [
+            Change::Begin { uuid: "u".into() },
+            create(0, OPERATOR_TOKEN, b"operator"),
+            create(1, "ci", b"other"),
+        ];
+        let snapshot = apply(Snapshot::default(), 1, &changes).expect("apply");
+        let new = Digest::of(b"new");
+        let presented = |secret| authenticate(&snapshot, secret, 0).expect("valid");
+        let refusal = plan_regenerate_operator(&snapshot, &presented(b"other"), &new, 1)
+            .expect_err("not the operator");
+        assert_eq!(refusal.kind(), ErrorKind::Denied);
+        plan_regenerate_operator(&snapshot, &presented(b"operator"), &new, 1).expect("rotated");
+    }
+}

@@ -1,1 +1,276 @@
+//! The frozen bytes, and what is made of others.
 
+use crate::change::{Change, apply};
+use crate::format::{decode_checkpoint, decode_log, encode_checkpoint, encode_log};
+use crate::log::Record;
+use crate::token::Digest;
+use crate::{
+    Column, ColumnId, ColumnKind, DatabaseId, ErrorKind, FieldType, Snapshot, TableId, TokenId,
+};
+
+/// One record with every kind of change.
+fn record() -> Record {
+    let kinds = [
+        ("host", ColumnKind::Tag),
+        ("time", ColumnKind::Time),
+        ("f", ColumnKind::Field(FieldType::Float)),
+        ("i", ColumnKind::Field(FieldType::Integer)),
+        ("u", ColumnKind::Field(FieldType::Unsigned)),
+        ("s", ColumnKind::Field(FieldType::String)),
+        ("b", ColumnKind::Field(FieldType::Boolean)),
+    ];
+    let mut columns: Vec<_> = kinds
+        .iter()
+        .zip(0..)
+        .map(|((name, kind), id)| Column {
+            id: ColumnId(id),
+            name: (*name).into(),
+            kind: *kind,
+        })
+        .collect();
+    let later = columns.split_off(2);
+    Record {
+        sequence: 1,
+        nonce: [0xa5; 16],
+        changes: vec![
+            Change::Begin {
+                uuid: "3d5a5d4e-0000-4000-8000-000000000001".into(),
+            },
+            Change::CreateDatabase {
+                id: DatabaseId(1),
+                name: "foo".into(),
+                retention_ms: Some(u64::MAX),
+            },
+            Change::CreateTable {
+                database: DatabaseId(1),
+                id: TableId(0),
+                name: "a \"table\", \u{1F980}".into(),
+                columns,
+            },
+            Change::AddColumns {
+                table: TableId(0),
+                columns: later,
+            },
+            Change::DeleteDatabase {
+                id: DatabaseId(1),
+                renamed: "foo-20260203T040506".into(),
+                deleted_at_ms: 1_770_091_506_000,
+                hard_delete_at_ms: None,
+            },
+            Change::RescheduleHardDelete {
+                id: DatabaseId(1),
+                hard_delete_at_ms: Some(-1),
+            },
+            Change::CreateAdminToken {
+                id: TokenId(0),
+                name: "_admin".into(),
+                digest: Digest([1; 64]),
+                created_at_ms: 1_770_091_506_000,
+                expiry_ms: None,
+            },
+            Change::RegenerateAdminToken {
+                id: TokenId(0),
+                digest: Digest([0xfe; 64]),
+                updated_at_ms: 1_770_091_507_000,
+            },
+        ],
+    }
+}
+
+fn snapshot() -> Snapshot {
+    apply(Snapshot::default(), 1, &record().changes).expect("apply")
+}
+
+#[test]
+fn log_bytes_are_frozen() {
+    let frozen: &[u8] = include_bytes!("../../testdata/format/log_v1.bin");
+    assert_eq!(decode_log(frozen).expect("decode"), record());
+    assert_eq!(encode_log(&record()).expect("encode"), frozen);
+}
+
+#[test]
+fn checkpoint_bytes_are_frozen() {
+    let frozen: &[u8] = include_bytes!("../../testdata/format/checkpoint_v1.bin");
+    let decoded = decode_checkpoint(frozen).expect("decode");
+    assert_eq!(encode_checkpoint(&decoded).expect("encode"), frozen);
+    assert_eq!(encode_checkpoint(&snapshot()).expect("encode"), frozen);
+}
+
+#[test]
+fn every_truncation_and_every_flipped_bit_is_noticed() {
+    let log = encode_log(&record()).expect("encode");
+    let checkpoint = encode_checkpoint(&snapshot()).expect("encode");
+    let check = |bytes: &[u8]| {
+        for refusal in [
+            decode_log(bytes).expect_err("damaged log"),
+            decode_checkpoint(bytes).expect_err("damaged checkpoint"),
+        ] {
+            assert_eq!(refusal.kind(), ErrorKind::Corrupt);
+            assert!(refusal.message().starts_with("at offset "), "{refusal}");
+        }
+    };
+    for whole in [log, checkpoint] {
+        for end in 0..whole.len() {
+            check(&whole[..end]);
+        }
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            check(&flipped);
+        }
+    }
+}
+
+/// Bytes whose checksum is right and whose content is not.
+#[test]
+fn well_framed_nonsense_is_refused() {
+    let check = |magic: &[u8; 8], json: &str, expected: &str| {
+        let length = (json.len() as u64).to_le_bytes();
+        let checksum = crc32fast::hash(&[&length[..], json.as_bytes()].concat());
+        let framed = [
+            &magic[..],
+            &1_u32.to_le_bytes(),
+            &checksum.to_le_bytes(),
+            &length,
+            json.as_bytes(),
+        ]
+        .concat();
+        let outcome = match magic {
+            b"GNOMCLOG" => decode_log(&framed).map(|_| ()),
+            _ => decode_checkpoint(&framed).map(|_| ()),
+        };
+        let refusal = outcome.expect_err(json);
+        assert_eq!(refusal.kind(), ErrorKind::Corrupt);
+        assert!(refusal.message().contains(expected), "{refusal}");
+    };
+    let nonce = "00".repeat(16);
+    let digest = "00".repeat(64);
+    check(b"GNOMCLOG", "", "at offset 24: the JSON is wrong");
+    check(b"GNOMCLOG", "[[[[", "the JSON is wrong");
+    check(b"GNOMCLOG", &"[".repeat(100_000), "the JSON is wrong");
+    check(
+        b"GNOMCLOG",
+        r#"{"sequence":1,"nonce":"zz","changes":[]}"#,
+        "nonce is not 32 lower-case hexadecimal digits",
+    );
+    let changes = [
+        (
+            r#"{"kind":"rename"}"#.to_string(),
+            "unknown variant `rename`",
+        ),
+        (
+            r#"{"kind":"begin","uuid":"x","more":1}"#.to_string(),
+            "unknown field `more`",
+        ),
+        (
+            format!(
+                r#"{{"kind":"regenerate_admin_token","id":0,"digest":"{}","updated_at_ms":0}}"#,
+                "F".repeat(128)
+            ),
+            "digest is not 128 lower-case hexadecimal digits",
+        ),
+        (
+            r#"{"kind":"add_columns","table":0,"columns":[{"id":65536,"name":"a","kind":"tag"}]}"#
+                .to_string(),
+            "invalid value: integer `65536`",
+        ),
+    ];
+    for (change, expected) in changes {
+        let json = format!(r#"{{"sequence":1,"nonce":"{nonce}","changes":[{change}]}}"#);
+        check(b"GNOMCLOG", &json, expected);
+    }
+
+    let internal = r#"{"id":0,"name":"_internal","retention_ms":null,"deleted_at_ms":null,"hard_delete_at_ms":null,"tables":[]}"#;
+    let with_tables = |tables: &str| internal.replace("[]", &format!("[{tables}]"));
+    let token = format!(
+        r#"{{"id":0,"name":"_admin","digest":"{digest}","created_at_ms":0,"updated_at_ms":null,"updated_by":null,"expiry_ms":null}}"#
+    );
+    let time = r#"{"id":0,"name":"time","kind":"time"}"#;
+    let checkpoints = [
+        (
+            String::new(),
+            String::new(),
+            "the internal database is untouched",
+        ),
+        (
+            format!("{internal},{internal}"),
+            String::new(),
+            "ids are never reused",
+        ),
+        (
+            format!("{internal},{}", internal.replace(":0", ":1")),
+            String::new(),
+            "names are unique",
+        ),
+        (
+            format!(
+                "{internal},{}",
+                internal.replace(":0", ":9").replace("_internal", "a")
+            ),
+            String::new(),
+            "a next id that is in use",
+        ),
+        (
+            internal.replace("\"hard_delete_at_ms\":null", "\"hard_delete_at_ms\":1"),
+            String::new(),
+            "deleted stays deleted",
+        ),
+        (
+            with_tables(r#"{"id":0,"name":"t","columns":[]}"#),
+            String::new(),
+            "every table has one time column",
+        ),
+        (
+            with_tables(r#"{"id":0,"name":"t","columns":[{"id":0,"name":"time","kind":"tag"}]}"#),
+            String::new(),
+            "every table has one time column",
+        ),
+        (
+            with_tables(&format!(
+                r#"{{"id":0,"name":"t","columns":[{time},{{"id":2,"name":"a","kind":"tag"}}]}}"#
+            )),
+            String::new(),
+            "column ids are dense",
+        ),
+        (
+            with_tables(&format!(
+                r#"{{"id":0,"name":"t","columns":[{time},{{"id":1,"name":"a","kind":"tag"}},{{"id":2,"name":"a","kind":"float"}}]}}"#
+            )),
+            String::new(),
+            "column names are unique",
+        ),
+        (
+            with_tables(&format!(
+                r#"{{"id":0,"name":"t","columns":[{time}]}},{{"id":0,"name":"u","columns":[{time}]}}"#
+            )),
+            String::new(),
+            "ids are never reused",
+        ),
+        (
+            with_tables(&format!(
+                r#"{{"id":4294967295,"name":"t","columns":[{time}]}}"#
+            )),
+            String::new(),
+            "no table ids are left",
+        ),
+        (
+            internal.to_string(),
+            format!("{token},{token}"),
+            "names are unique",
+        ),
+        (
+            internal.to_string(),
+            format!(
+                "{token},{}",
+                token.replace("_admin", "b").replacen(":0", ":1", 1)
+            ),
+            "token digests are unique",
+        ),
+    ];
+    for (databases, tokens, expected) in checkpoints {
+        let json = format!(
+            r#"{{"sequence":1,"uuid":"x","next_database_id":2,"next_table_id":2,"next_token_id":2,"databases":[{databases}],"tokens":[{tokens}]}}"#
+        );
+        check(b"GNOMCCHK", &json, expected);
+    }
+}

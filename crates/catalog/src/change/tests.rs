@@ -1,0 +1,163 @@
+//! What a log could say and must not.
+
+use super::{Change, Invariant, apply};
+use crate::token::Digest;
+use crate::{
+    Column, ColumnId, ColumnKind, DatabaseId, ErrorKind, FieldType, Snapshot, TableId, TokenId,
+};
+
+fn column(id: u16, name: &str, kind: ColumnKind) -> Column {
+    Column {
+        id: ColumnId(id),
+        name: name.into(),
+        kind,
+    }
+}
+
+fn create_database(id: u32, name: &str) -> Change {
+    Change::CreateDatabase {
+        id: DatabaseId(id),
+        name: name.into(),
+        retention_ms: None,
+    }
+}
+
+fn create_table(database: u32, id: u32, name: &str) -> Change {
+    Change::CreateTable {
+        database: DatabaseId(database),
+        id: TableId(id),
+        name: name.into(),
+        columns: vec![column(0, "time", ColumnKind::Time)],
+    }
+}
+
+fn add_column(table: u32, added: Column) -> Change {
+    Change::AddColumns {
+        table: TableId(table),
+        columns: vec![added],
+    }
+}
+
+fn delete_database(id: u32, renamed: &str) -> Change {
+    Change::DeleteDatabase {
+        id: DatabaseId(id),
+        renamed: renamed.into(),
+        deleted_at_ms: 1,
+        hard_delete_at_ms: None,
+    }
+}
+
+fn create_token(id: u64, name: &str, digest: u8) -> Change {
+    Change::CreateAdminToken {
+        id: TokenId(id),
+        name: name.into(),
+        digest: Digest([digest; 64]),
+        created_at_ms: 0,
+        expiry_ms: None,
+    }
+}
+
+fn regenerate(id: u64, digest: u8) -> Change {
+    Change::RegenerateAdminToken {
+        id: TokenId(id),
+        digest: Digest([digest; 64]),
+        updated_at_ms: 0,
+    }
+}
+
+fn begun() -> Snapshot {
+    let changes = [
+        Change::Begin { uuid: "u".into() },
+        create_database(1, "foo"),
+        create_table(1, 0, "t"),
+        create_database(2, "gone"),
+        create_table(2, 1, "t"),
+        delete_database(2, "gone-x"),
+        create_token(0, "_admin", 1),
+    ];
+    apply(Snapshot::default(), 1, &changes).expect("begun")
+}
+
+#[test]
+fn every_invariant_is_checked() {
+    let float = ColumnKind::Field(FieldType::Float);
+    let reschedule = |id| Change::RescheduleHardDelete {
+        id: DatabaseId(id),
+        hard_delete_at_ms: Some(1),
+    };
+    let cases = [
+        (Change::Begin { uuid: "v".into() }, Invariant::BeginsOnce),
+        (create_database(1, "bar"), Invariant::IdsAreNeverReused),
+        (create_database(2, "bar"), Invariant::IdsAreNeverReused),
+        (create_database(3, "foo"), Invariant::NamesAreUnique),
+        (create_database(3, "gone-x"), Invariant::NamesAreUnique),
+        (delete_database(9, "x"), Invariant::ChangedThingExists),
+        (delete_database(1, "gone-x"), Invariant::NamesAreUnique),
+        (delete_database(2, "x"), Invariant::DeletedStaysDeleted),
+        (
+            delete_database(0, "x"),
+            Invariant::InternalDatabaseIsUntouched,
+        ),
+        (reschedule(1), Invariant::DeletedStaysDeleted),
+        (reschedule(9), Invariant::ChangedThingExists),
+        (create_table(1, 1, "u"), Invariant::IdsAreNeverReused),
+        (create_table(1, 2, "t"), Invariant::NamesAreUnique),
+        (create_table(2, 2, "u"), Invariant::DeletedStaysDeleted),
+        (create_table(9, 2, "u"), Invariant::ChangedThingExists),
+        (
+            add_column(9, column(1, "f", float)),
+            Invariant::ChangedThingExists,
+        ),
+        (
+            add_column(1, column(1, "f", float)),
+            Invariant::DeletedStaysDeleted,
+        ),
+        (
+            add_column(0, column(2, "f", float)),
+            Invariant::ColumnIdsAreDense,
+        ),
+        (
+            add_column(0, column(0, "f", float)),
+            Invariant::ColumnIdsAreDense,
+        ),
+        (
+            add_column(0, column(1, "time", float)),
+            Invariant::ColumnNamesAreUnique,
+        ),
+        (
+            add_column(0, column(1, "time2", ColumnKind::Time)),
+            Invariant::EveryTableHasOneTimeColumn,
+        ),
+        (create_token(0, "ci", 2), Invariant::IdsAreNeverReused),
+        (create_token(1, "_admin", 2), Invariant::NamesAreUnique),
+        (create_token(1, "ci", 1), Invariant::TokenDigestsAreUnique),
+        (regenerate(1, 2), Invariant::ChangedThingExists),
+        (regenerate(0, 1), Invariant::TokenDigestsAreUnique),
+    ];
+    for (change, invariant) in cases {
+        let broken = apply(begun(), 2, std::slice::from_ref(&change)).expect_err("broken");
+        assert_eq!(broken.kind(), ErrorKind::Internal);
+        assert!(
+            broken.message().contains(invariant.name()),
+            "{change:?}: {broken}"
+        );
+    }
+    let unbegun = apply(Snapshot::default(), 1, &[create_database(0, "foo")]);
+    assert!(
+        unbegun
+            .expect_err("unbegun")
+            .message()
+            .contains(Invariant::BeginsOnce.name())
+    );
+    for sequence in [0, 1, 3] {
+        let gap = apply(begun(), sequence, &[]).expect_err("gap");
+        assert!(gap.message().contains(Invariant::SequenceGrowsByOne.name()));
+    }
+}
+
+#[test]
+fn the_last_ids_are_usable_once() {
+    let last = apply(begun(), 2, &[create_database(u32::MAX - 1, "last")]).expect("last");
+    assert_eq!(last.live_databases(), 2);
+    apply(last, 3, &[create_database(u32::MAX, "more")]).expect_err("no ids left");
+}
