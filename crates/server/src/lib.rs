@@ -5,9 +5,14 @@
 
 pub mod config;
 
+pub mod duration;
+
 pub mod node;
+
+mod auth;
+
+mod http;
 
 pub use config::{AuthorizationExempt, Config, ObjectStoreKind};
 pub use node::Node;
-pub use catalog::Limits;
-pub use runtime::{Clock, Error, ErrorKind, SystemClock};
+pub use runtime::{Error, ErrorKind};

@@ -1,32 +1,272 @@
 //! One node: what it is made of, in which order it starts and stops.
+//!
+//! Start: world, store, catalog, storage, query engine, port, listener file. Stop: port and connections, storage, tasks
+//! (spec/server-config.md §3). Not here: reading settings (`cli`), answering requests (`http`).
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Config, Error};
+use catalog::Catalog;
+use hyper::header::HeaderValue;
+use query::QueryEngine;
+use runtime::{Random, Store, SystemClock, Tasks, World, object_store};
+use storage::Engine;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Gate;
+use crate::http::metrics::Metrics;
+use crate::http::{Services, connections};
+use crate::{Config, Error, ObjectStoreKind};
+
+/// Longest wait for each background task once storage is closed.
+const TASKS_DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running node.
-#[derive(Debug)]
-pub struct Node {}
+pub struct Node {
+    address: SocketAddr,
+    world: World,
+    storage: Arc<Engine>,
+    stop_serving: CancellationToken,
+    serving: JoinHandle<()>,
+}
 
 impl Node {
     /// Opens everything, binds the port, writes the listener file, serves in the background.
+    ///
+    /// Errors say which step failed; whatever was opened before it is closed again.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let _ = config;
-        unimplemented!()
+        log_settings(&config);
+        let world = World {
+            clock: Arc::new(SystemClock::new()),
+            random: Random::System,
+            store: open_store(&config.object_store)?,
+            tasks: Tasks::new(),
+        };
+        let started = Self::start_in(&world, config).await;
+        if started.is_err() {
+            world.tasks.drain(TASKS_DRAIN_LIMIT).await;
+        }
+        started
+    }
+
+    async fn start_in(world: &World, config: Config) -> Result<Self, Error> {
+        let begun = world.clock.monotonic();
+        let catalog = Catalog::open(&config.node_id, world, config.limits)
+            .await
+            .map(Arc::new)
+            .map_err(|cause| explain("failed to initialize catalog", cause))?;
+        let storage = Engine::open(storage_config(&config), Arc::clone(&catalog), world.clone())
+            .await
+            .map_err(|cause| explain("failed to initialize write buffer", cause))?;
+        let served = Self::serve(world, &config, catalog, Arc::clone(&storage)).await;
+        match &served {
+            Ok(node) => {
+                let took_ms = (world.clock.monotonic().saturating_sub(begun)).as_millis();
+                tracing::info!(address = %node.address, "startup time: {took_ms}ms");
+            }
+            Err(_) => {
+                if let Err(fault) = storage.close().await {
+                    tracing::warn!(%fault, "cannot close storage after a failed start");
+                }
+            }
+        }
+        served
+    }
+
+    async fn serve(
+        world: &World,
+        config: &Config,
+        catalog: Arc<Catalog>,
+        storage: Arc<Engine>,
+    ) -> Result<Self, Error> {
+        let query = QueryEngine::new(
+            query::Config {
+                memory_bytes: config.query_memory_bytes,
+                threads: config.query_threads,
+            },
+            Arc::clone(&storage),
+            Arc::clone(&catalog),
+            world.clone(),
+        )?;
+        let services = services(world, config, catalog, Arc::clone(&storage), query)?;
+        let listener = bind(config.http_bind).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|cause| Error::internal("the bound port has no address").with_source(cause))?;
+        if let Some(file) = config.tcp_listener_file_path.clone() {
+            world
+                .tasks
+                .blocking(move || write_listener_file(&file, address))
+                .await??;
+        }
+        let stop_serving = CancellationToken::new();
+        let serving = world.tasks.detach(connections::serve(
+            Arc::new(services),
+            listener,
+            stop_serving.clone(),
+            config.shutdown_timeout,
+        ));
+        Ok(Self {
+            address,
+            world: world.clone(),
+            storage,
+            stop_serving,
+            serving,
+        })
     }
 
     /// The address actually bound.
     pub fn address(&self) -> SocketAddr {
-        unimplemented!()
+        self.address
     }
 
     /// Resolves when the node can no longer serve (lost its log, for example), with the reason.
+    ///
+    /// Nothing reports such a loss yet: storage answers each write that it cannot make durable with an error instead.
     pub async fn failed(&self) -> Error {
         std::future::pending().await
     }
 
     /// Stops accepting, drains connections up to the timeout, flushes and closes storage.
     pub async fn stop(self) -> Result<(), Error> {
-        unimplemented!()
+        tracing::info!("server stopping");
+        self.stop_serving.cancel();
+        if let Err(fault) = self.serving.await {
+            tracing::error!(%fault, "the accept loop failed");
+        }
+        let closed = self.storage.close().await;
+        self.world.tasks.drain(TASKS_DRAIN_LIMIT).await;
+        tracing::info!("server stopped");
+        closed
     }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Node")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+fn open_store(kind: &ObjectStoreKind) -> Result<Store, Error> {
+    match kind {
+        ObjectStoreKind::Memory => Ok(object_store::in_memory()),
+        ObjectStoreKind::File(folder) => object_store::in_folder(folder),
+    }
+}
+
+fn storage_config(config: &Config) -> storage::Config {
+    storage::Config {
+        node_id: config.node_id.clone(),
+        local_folder: local_folder(&config.object_store),
+        wal_flush_interval: config.wal_flush_interval,
+        wal_snapshot_size: config.wal_snapshot_size,
+        buffer_bytes_max: config.buffer_bytes_max,
+    }
+}
+
+fn local_folder(kind: &ObjectStoreKind) -> Option<PathBuf> {
+    match kind {
+        ObjectStoreKind::Memory => None,
+        ObjectStoreKind::File(folder) => Some(folder.clone()),
+    }
+}
+
+fn services(
+    world: &World,
+    config: &Config,
+    catalog: Arc<Catalog>,
+    storage: Arc<Engine>,
+    query: QueryEngine,
+) -> Result<Services, Error> {
+    if config.without_auth {
+        tracing::warn!("running without authentication: whoever reaches the port may do anything");
+    }
+    let mut chance = [0; 16];
+    world.random.fill(&mut chance)?;
+    let metrics = Metrics::new(
+        world,
+        Arc::clone(&storage),
+        &config.version,
+        &config.revision,
+    );
+    Ok(Services {
+        cluster_uuid: header_value("catalog uuid", catalog.snapshot().uuid())?,
+        world: world.clone(),
+        catalog,
+        storage,
+        query: Arc::new(query),
+        metrics: Arc::new(metrics),
+        gate: Gate::new(config.without_auth, config.disable_authz.clone()),
+        version: header_value("version", &config.version)?,
+        version_text: config.version.clone(),
+        revision: config.revision.clone(),
+        process_id: uuid::Builder::from_random_bytes(chance).into_uuid(),
+        request_bytes_max: config.max_http_request_bytes,
+        whole_result_bytes_max: config.query_memory_bytes,
+    })
+}
+
+fn header_value(what: &str, text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text)
+        .map_err(|cause| Error::invalid(format!("{what} `{text}` is no header")).with_source(cause))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|cause| {
+        Error::unavailable(format!("Failed to bind address {address}")).with_source(cause)
+    })
+}
+
+/// Leaves `ip:port` in a file that must not exist before, whole from the moment it has its name.
+fn write_listener_file(file: &Path, address: SocketAddr) -> Result<(), Error> {
+    let fault = |cause: std::io::Error| {
+        Error::unavailable(format!("cannot write listener file {}", file.display()))
+            .with_source(cause)
+    };
+    if file.try_exists().map_err(fault)? {
+        return Err(Error::conflict(format!(
+            "listener file {} exists already",
+            file.display()
+        )));
+    }
+    let mut staged = file.as_os_str().to_owned();
+    staged.push(".new");
+    std::fs::write(&staged, address.to_string()).map_err(fault)?;
+    std::fs::rename(&staged, file).map_err(fault)
+}
+
+fn explain(step: &str, cause: Error) -> Error {
+    Error::new(cause.kind(), step).with_source(cause)
+}
+
+/// Says what starts, and with which settings; none of them is secret.
+fn log_settings(config: &Config) {
+    tracing::info!(
+        node_id = %config.node_id,
+        version = %config.version,
+        git_hash = %config.revision,
+        "server starting"
+    );
+    tracing::info!(
+        object_store = ?config.object_store,
+        http_bind = %config.http_bind,
+        without_auth = config.without_auth,
+        disable_authz = ?config.disable_authz,
+        max_http_request_bytes = config.max_http_request_bytes,
+        wal_flush_interval = ?config.wal_flush_interval,
+        wal_snapshot_size = config.wal_snapshot_size,
+        query_memory_bytes = config.query_memory_bytes,
+        query_threads = config.query_threads,
+        buffer_bytes_max = config.buffer_bytes_max,
+        limits = ?config.limits,
+        shutdown_timeout = ?config.shutdown_timeout,
+        "settings"
+    );
 }

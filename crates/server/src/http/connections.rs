@@ -1,0 +1,148 @@
+//! Connections: accepting them, serving requests on them, and letting them end in peace.
+//!
+//! HTTP/1.1 and HTTP/2 (by its preface) share one port. The accept loop outlives every accept error; on stop it closes the
+//! port, lets running requests finish up to a limit, then cuts what is left. Not here: what a request means (`http::handle`).
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use runtime::Tasks;
+
+use super::{Services, handle};
+
+/// Rest after a failed accept, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest wait for the head of a request on HTTP/1.1, and so the longest idle life of a connection there. Longer than
+/// the pools of common clients keep theirs, so that clients are the ones who close.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// How often a silent HTTP/2 connection is asked for a sign of life, and how long it has to give one.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs the streams of HTTP/2 connections as tasks of the node.
+#[derive(Clone)]
+struct NodeExecutor(Tasks);
+
+impl<F> Executor<F> for NodeExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        // Dropping the handle leaves the task running; it ends with its connection.
+        drop(self.0.detach(stream));
+    }
+}
+
+/// Serves `listener` until `stop` is cancelled, then drains for at most `drain_limit`.
+pub(crate) async fn serve(
+    services: Arc<Services>,
+    listener: TcpListener,
+    stop: CancellationToken,
+    drain_limit: Duration,
+) {
+    let tasks = services.world.tasks.clone();
+    let mut server = auto::Builder::new(NodeExecutor(tasks.clone()));
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    let draining = GracefulShutdown::new();
+    let cut = CancellationToken::new();
+
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = serve_connection(&services, &server, &draining, stream, peer);
+                let cut = cut.clone();
+                drop(tasks.detach(async move {
+                    tokio::select! {
+                        () = connection => {}
+                        () = cut.cancelled() => {}
+                    }
+                }));
+            }
+            // The peer gave up while it was still waiting to be accepted.
+            Err(fault) if is_of_one_peer(&fault) => {}
+            Err(fault) => {
+                tracing::warn!(%fault, "cannot accept a connection");
+                tokio::select! {
+                    _ = tasks.pause(ACCEPT_PAUSE) => {}
+                    () = stop.cancelled() => break,
+                }
+            }
+        }
+    }
+
+    drop(listener);
+    let open = draining.count();
+    if tokio::time::timeout(drain_limit, draining.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = open,
+            "cutting connections that did not end in time"
+        );
+        cut.cancel();
+    }
+}
+
+/// Prepares one connection; the returned future runs it to its end.
+fn serve_connection(
+    services: &Arc<Services>,
+    server: &auto::Builder<NodeExecutor>,
+    draining: &GracefulShutdown,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> impl Future<Output = ()> + Send + 'static {
+    if let Err(fault) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %fault, "cannot turn off delayed sending");
+    }
+    let services = Arc::clone(services);
+    let service = service_fn(move |request| {
+        let services = Arc::clone(&services);
+        async move { Ok::<_, Infallible>(handle(services, request, peer.ip()).await) }
+    });
+    let connection = server
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
+    let connection = draining.watch(connection);
+    async move {
+        if let Err(fault) = connection.await {
+            tracing::debug!(%peer, %fault, "connection ended early");
+        }
+    }
+}
+
+fn is_of_one_peer(fault: &io::Error) -> bool {
+    matches!(
+        fault.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}

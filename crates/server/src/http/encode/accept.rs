@@ -1,0 +1,118 @@
+//! Which format a request wants: its `format` parameter, else its `Accept` header (spec/query-sql.md §1.1).
+
+use hyper::header::{ACCEPT, HeaderMap};
+
+use super::Format;
+use crate::http::error::Failure;
+
+/// The format asked for. `Accept` is not even looked at when `format` is given.
+pub(crate) fn choose(format: Option<Format>, headers: &HeaderMap) -> Result<Format, Failure> {
+    if let Some(format) = format {
+        return Ok(format);
+    }
+    let mut accepted = Vec::new();
+    for value in headers.get_all(ACCEPT) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        accepted.push(text.into_owned());
+    }
+    let accepted = accepted.join(", ");
+    preferred(&accepted)
+        .ok_or_else(|| Failure::bad_request(format!("invalid mime type ({accepted})")))
+}
+
+/// The best of an `Accept` list: highest weight first, then as listed. Nothing accepted in particular means json.
+fn preferred(accepted: &str) -> Option<Format> {
+    if accepted.trim().is_empty() {
+        return Some(Format::Json);
+    }
+    let mut best: Option<(f32, Format)> = None;
+    for range in accepted.split(',') {
+        let mut parts = range.split(';');
+        let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let weight = parts.find_map(quality).unwrap_or(1.0);
+        let Some(format) = format_of(&media_type) else {
+            continue;
+        };
+        if weight > 0.0 && best.is_none_or(|(highest, _)| weight > highest) {
+            best = Some((weight, format));
+        }
+    }
+    best.map(|(_, format)| format)
+}
+
+/// The value of a `q` parameter; a damaged one counts as 1.
+fn quality(parameter: &str) -> Option<f32> {
+    let (name, value) = parameter.split_once('=')?;
+    name.trim()
+        .eq_ignore_ascii_case("q")
+        .then(|| value.trim().parse().unwrap_or(1.0))
+}
+
+fn format_of(media_type: &str) -> Option<Format> {
+    match media_type {
+        // Browsers ask for pages first, and get the default.
+        "application/json" | "application/*" | "*/*" | "text/html" => Some(Format::Json),
+        "application/jsonl" | "application/x-ndjson" | "application/ndjson" => {
+            Some(Format::JsonLines)
+        }
+        "text/csv" => Some(Format::Csv),
+        "text/plain" | "text/*" => Some(Format::Pretty),
+        "application/vnd.apache.parquet" => Some(Format::Parquet),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_lists() {
+        let cases = [
+            ("", Some(Format::Json)),
+            ("*/*", Some(Format::Json)),
+            ("application/json", Some(Format::Json)),
+            ("Application/JSON; charset=utf-8", Some(Format::Json)),
+            ("text/csv", Some(Format::Csv)),
+            ("text/plain", Some(Format::Pretty)),
+            ("application/jsonl", Some(Format::JsonLines)),
+            ("application/vnd.apache.parquet", Some(Format::Parquet)),
+            ("application/json, text/plain, */*", Some(Format::Json)),
+            (
+                "application/vnd.apache.arrow.stream, text/csv;q=0.5",
+                Some(Format::Csv),
+            ),
+            (
+                "text/csv;q=0.5, application/jsonl;q=0.9",
+                Some(Format::JsonLines),
+            ),
+            ("text/csv;q=0, application/json;q=0.1", Some(Format::Json)),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Some(Format::Json),
+            ),
+            ("text/csv;q=0", None),
+            ("image/png", None),
+            ("application/xml, image/png", None),
+        ];
+        for (accepted, expected) in cases {
+            assert_eq!(preferred(accepted), expected, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn a_format_parameter_overrules_any_accept() {
+        let request = hyper::Request::get("/")
+            .header("accept", "image/png")
+            .body(())
+            .expect("a request");
+        let chosen = choose(Some(Format::Csv), request.headers());
+        assert_eq!(chosen.ok(), Some(Format::Csv));
+        let refused = choose(None, request.headers())
+            .map_err(|failure| (failure.status().as_u16(), failure.reason().to_string()));
+        assert_eq!(
+            refused,
+            Err((400, "invalid mime type (image/png)".to_string()))
+        );
+    }
+}

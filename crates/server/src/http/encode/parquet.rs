@@ -1,0 +1,35 @@
+//! parquet: one whole file, encoded batch by batch; nothing at all without rows.
+//!
+//! The bytes are held until the file has its footer. Not here: how stored data files are written (`storage`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+
+use super::{Batches, Format, too_large};
+use crate::Error;
+
+/// The file of all rows, uncompressed: any reader can open it.
+pub(super) async fn file(mut batches: Batches, bytes_max: usize) -> Result<Bytes, Error> {
+    let Some(first) = batches.try_next().await? else {
+        return Ok(Bytes::new());
+    };
+    let schema = Arc::clone(first.schema_ref());
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).map_err(cannot_write)?;
+    let mut next = Some(first);
+    while let Some(batch) = next {
+        writer.write(&batch).map_err(cannot_write)?;
+        if writer.bytes_written() + writer.in_progress_size() > bytes_max {
+            return Err(too_large(Format::Parquet, bytes_max));
+        }
+        next = batches.try_next().await?;
+    }
+    writer.into_inner().map(Bytes::from).map_err(cannot_write)
+}
+
+fn cannot_write(fault: ParquetError) -> Error {
+    Error::invalid("the result cannot be encoded as parquet").with_source(fault)
+}

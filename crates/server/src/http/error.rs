@@ -1,0 +1,344 @@
+//! Failed requests: which status, which body, which line in the log.
+//!
+//! [`Failure`] is what every handler returns instead of a response. Bodies are byte-exact contract (spec/http-api.md §1.8,
+//! spec/auth-tokens.md §5) and carry no `Content-Type`. Not here: errors after a status was sent; those end the body early.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::response::ResponseBody;
+use crate::auth::CredentialFault;
+use crate::{Error, ErrorKind};
+
+/// How long a client should wait when the node is stopping or overloaded.
+const RETRY_AFTER_S: &str = "5";
+
+const UNAUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
+const MALFORMED_CREDENTIAL: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
+const UNREADABLE_CREDENTIAL: &str =
+    r#"{"error": "to str error: failed to convert header to a str"}"#;
+const FORBIDDEN: &str = r#"{"error": "requestor is forbidden from requested resource"}"#;
+
+/// Why a request failed, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    body: String,
+    /// What the log says; never a credential.
+    reason: String,
+    retry: bool,
+}
+
+impl Failure {
+    /// A body of plain text.
+    pub(crate) fn text(status: StatusCode, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            status,
+            reason: message.clone(),
+            body: message,
+            retry: false,
+        }
+    }
+
+    /// The body `{"error":"…"}`.
+    pub(crate) fn json_error(status: StatusCode, message: impl Into<String>) -> Self {
+        let reason = message.into();
+        let body = serde_json::json!({ "error": reason }).to_string();
+        Self {
+            status,
+            body,
+            reason,
+            retry: false,
+        }
+    }
+
+    /// The body `{"error":"…","data":…}`.
+    pub(crate) fn json_error_with_data(
+        status: StatusCode,
+        message: &'static str,
+        data: &impl Serialize,
+    ) -> Self {
+        #[derive(Serialize)]
+        struct Body<'a, T> {
+            error: &'a str,
+            data: &'a T,
+        }
+        let body = Body {
+            error: message,
+            data,
+        };
+        match serde_json::to_string(&body) {
+            Ok(body) => Self {
+                status,
+                body,
+                reason: message.to_string(),
+                retry: false,
+            },
+            Err(fault) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()),
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::text(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Unknown path, or a method that the path does not have.
+    pub(crate) fn no_route() -> Self {
+        Self::text(StatusCode::NOT_FOUND, "Not found")
+    }
+
+    pub(crate) fn body_too_large(limit_bytes: usize) -> Self {
+        Self::text(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("max request size ({limit_bytes} bytes) exceeded"),
+        )
+    }
+
+    pub(crate) fn unauthenticated() -> Self {
+        Self::literal(
+            StatusCode::UNAUTHORIZED,
+            UNAUTHENTICATED,
+            "the request was not authenticated",
+        )
+    }
+
+    pub(crate) fn forbidden() -> Self {
+        Self::literal(
+            StatusCode::FORBIDDEN,
+            FORBIDDEN,
+            "requestor is forbidden from requested resource",
+        )
+    }
+
+    pub(crate) fn bad_credential(fault: CredentialFault) -> Self {
+        match fault {
+            CredentialFault::Malformed => Self::literal(
+                StatusCode::BAD_REQUEST,
+                MALFORMED_CREDENTIAL,
+                "the authorization header was malformed",
+            ),
+            CredentialFault::NotText => Self::literal(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                UNREADABLE_CREDENTIAL,
+                "the authorization header was not text",
+            ),
+        }
+    }
+
+    /// Token endpoints while authentication is off.
+    pub(crate) fn endpoint_disabled() -> Self {
+        Self::text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "endpoint disabled, started without auth",
+        )
+    }
+
+    /// The same failure with its message as `{"error":"…"}`.
+    pub(crate) fn as_json_error(mut self) -> Self {
+        self.body = serde_json::json!({ "error": self.reason }).to_string();
+        self
+    }
+
+    /// The same failure with `prefix` before its text.
+    pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
+        self.reason.insert_str(0, prefix);
+        self.body.insert_str(0, prefix);
+        self
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    pub(crate) fn into_response(self) -> Response<ResponseBody> {
+        let mut response = Response::new(ResponseBody::full(self.body));
+        *response.status_mut() = self.status;
+        if self.retry {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        response
+    }
+
+    fn literal(status: StatusCode, body: &str, reason: &str) -> Self {
+        Self {
+            status,
+            body: body.to_string(),
+            reason: reason.to_string(),
+            retry: false,
+        }
+    }
+}
+
+/// The shared mapping; handlers that differ for a kind say so themselves.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error.kind() {
+            ErrorKind::Invalid => Self::text(StatusCode::BAD_REQUEST, message),
+            ErrorKind::NotFound => Self::text(StatusCode::NOT_FOUND, message),
+            ErrorKind::Conflict => Self::text(StatusCode::CONFLICT, message),
+            ErrorKind::Denied => Self::forbidden(),
+            ErrorKind::Limit => Self::json_error(StatusCode::UNPROCESSABLE_ENTITY, message),
+            ErrorKind::TooLarge => Self::text(StatusCode::PAYLOAD_TOO_LARGE, message),
+            ErrorKind::Unsupported => Self::text(StatusCode::METHOD_NOT_ALLOWED, message),
+            ErrorKind::Unavailable => Self {
+                retry: true,
+                ..Self::text(StatusCode::SERVICE_UNAVAILABLE, message)
+            },
+            ErrorKind::Corrupt | ErrorKind::Internal => {
+                Self::text(StatusCode::INTERNAL_SERVER_ERROR, message)
+            }
+        }
+    }
+}
+
+/// What the log may say of a request: never its query string, never a credential (spec/http-api.md §1.9).
+#[derive(Debug)]
+pub(crate) struct CallSummary {
+    method: String,
+    path: String,
+    content_length: Option<String>,
+    database: Option<String>,
+    client_ip: String,
+}
+
+impl CallSummary {
+    pub(crate) fn of(head: &Parts, peer: IpAddr) -> Self {
+        Self {
+            method: cut(head.method.as_str(), 32),
+            path: cut(head.uri.path(), 256),
+            content_length: header_text(&head.headers, &CONTENT_LENGTH).map(|text| cut(text, 128)),
+            database: head.uri.query().and_then(first_database),
+            client_ip: client_ip(&head.headers, peer),
+        }
+    }
+
+    /// Writes the one line that a failed request gets.
+    pub(crate) fn log_failure(&self, error: &dyn Display) {
+        tracing::error!(
+            error = %cut(&error.to_string(), 8_192),
+            method = %self.method,
+            path = %self.path,
+            content_length = self.content_length.as_deref().map(tracing::field::display),
+            database = self.database.as_deref().map(tracing::field::display),
+            client_ip = %self.client_ip,
+            "Error while handling request"
+        );
+    }
+}
+
+/// Who really asked: the first hop that proxies report, else the peer of the connection.
+fn client_ip(headers: &HeaderMap, peer: IpAddr) -> String {
+    let forwarded = HeaderName::from_static("x-forwarded-for");
+    let real = HeaderName::from_static("x-real-ip");
+    let reported = header_text(headers, &forwarded)
+        .and_then(|hops| hops.split(',').next())
+        .map(str::trim)
+        .filter(|hop| !hop.is_empty())
+        .or_else(|| header_text(headers, &real).map(str::trim));
+    match reported {
+        Some(address) => cut(address, 128),
+        None => peer.to_string(),
+    }
+}
+
+fn first_database(query: &str) -> Option<String> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    pairs
+        .into_iter()
+        .find(|(key, _)| key == "db")
+        .map(|(_, database)| cut(&database, 511))
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// At most `bytes_max` bytes of `text`, whole characters.
+fn cut(text: &str, bytes_max: usize) -> String {
+    text[..text.floor_char_boundary(bytes_max)].to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_status_and_shape() {
+        let cases = [
+            (ErrorKind::Invalid, 400, "m"),
+            (ErrorKind::NotFound, 404, "m"),
+            (ErrorKind::Conflict, 409, "m"),
+            (
+                ErrorKind::Denied,
+                403,
+                r#"{"error": "requestor is forbidden from requested resource"}"#,
+            ),
+            (ErrorKind::Limit, 422, r#"{"error":"m"}"#),
+            (ErrorKind::TooLarge, 413, "m"),
+            (ErrorKind::Unsupported, 405, "m"),
+            (ErrorKind::Unavailable, 503, "m"),
+            (ErrorKind::Corrupt, 500, "m"),
+            (ErrorKind::Internal, 500, "m"),
+        ];
+        for (kind, status, body) in cases {
+            let failure = Failure::from(Error::new(kind, "m"));
+            assert_eq!(failure.status.as_u16(), status, "{kind:?}");
+            assert_eq!(failure.body, body, "{kind:?}");
+            let response = failure.into_response();
+            assert_eq!(
+                response.headers().contains_key(RETRY_AFTER),
+                kind == ErrorKind::Unavailable,
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn causes_are_told_and_quotes_escaped() {
+        let error = Error::invalid("bad name").with_source(Error::invalid("a \"quote\""));
+        let failure = Failure::from(error).as_json_error();
+        assert_eq!(failure.body, r#"{"error":"bad name: a \"quote\""}"#);
+    }
+
+    #[test]
+    fn the_log_knows_the_client_and_database_but_no_query() {
+        let request = hyper::Request::get("/api/v3/write_lp?p=SECRET&db=a%20b&db=c&q=SECRET")
+            .header("x-forwarded-for", " 10.0.0.1 , 10.0.0.2")
+            .header("x-real-ip", "10.0.0.3")
+            .header("content-length", "12")
+            .body(())
+            .expect("a request");
+        let (mut head, ()) = request.into_parts();
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        let summary = CallSummary::of(&head, peer);
+        assert_eq!(summary.client_ip, "10.0.0.1");
+        assert_eq!(summary.database.as_deref(), Some("a b"));
+        assert_eq!(summary.path, "/api/v3/write_lp");
+        assert!(!format!("{summary:?}").contains("SECRET"));
+
+        head.headers.remove("x-forwarded-for");
+        assert_eq!(CallSummary::of(&head, peer).client_ip, "10.0.0.3");
+        head.headers.remove("x-real-ip");
+        assert_eq!(CallSummary::of(&head, peer).client_ip, "127.0.0.1");
+    }
+
+    #[test]
+    fn cutting_keeps_characters_whole() {
+        assert_eq!(cut("aäb", 2), "a");
+        assert_eq!(cut("aäb", 3), "aä");
+        assert_eq!(cut("a", 10), "a");
+    }
+}

@@ -1,0 +1,471 @@
+//! What the node counts, and `GET /metrics`, which shows it as Prometheus text.
+//!
+//! Requests are counted here, as their bodies leave ([`Meter`]); storage keeps its own totals, which are read at each
+//! scrape, as is what the operating system knows of the process. Names: spec/http-api.md §3.3, spec/conventions.md §4.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hyper::{Response, StatusCode};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::TypedMetric;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use runtime::{Clock, World};
+use storage::{Engine, Statistics};
+
+use super::response::{ResponseBody, typed};
+use super::router::ENDPOINTS;
+use crate::Error;
+
+/// Outcomes of a request, in the order of [`Series`].
+const STATUSES: [&str; 5] = [
+    "ok",
+    "client_error",
+    "server_error",
+    "aborted",
+    "unexpected_response",
+];
+const ABORTED: usize = 3;
+
+/// From half a millisecond to a little over half a minute.
+const DURATION_BUCKETS_S: [f64; 17] = [
+    0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0,
+    8.0, 16.0, 32.0,
+];
+
+/// From 100 bytes to 100 megabytes.
+const SIZE_BUCKETS_BYTES: [f64; 7] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    method_path: String,
+    path: &'static str,
+    status: &'static str,
+}
+
+/// One endpoint's metrics, by outcome.
+#[derive(Debug)]
+struct Series {
+    requests: [Counter; STATUSES.len()],
+    duration_s: [Histogram; STATUSES.len()],
+    size_bytes: [Histogram; STATUSES.len()],
+}
+
+type HistogramFamily = Family<RequestLabels, Histogram, fn() -> Histogram>;
+
+/// Everything counted by one node.
+pub(crate) struct Metrics {
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    requests: Family<RequestLabels, Counter>,
+    duration_s: HistogramFamily,
+    size_bytes: HistogramFamily,
+    /// By position in [`ENDPOINTS`], made with an endpoint's first request; the last is for everything else.
+    series: [OnceLock<Series>; ENDPOINTS.len() + 1],
+    query_duration_s: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn new(world: &World, storage: Arc<Engine>, version: &str, revision: &str) -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        let duration_s = HistogramFamily::new_with_constructor(duration_histogram);
+        let size_bytes = HistogramFamily::new_with_constructor(size_histogram);
+        let query_duration_s = duration_histogram();
+        registry.register("http_requests", "HTTP requests answered", requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "From a request's head to the end of its response",
+            Unit::Seconds,
+            duration_s.clone(),
+        );
+        registry.register_with_unit(
+            "http_response_body_size",
+            "Body bytes of responses",
+            Unit::Bytes,
+            size_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "influxdb3_query_duration",
+            "From planning a query to its last row",
+            Unit::Seconds,
+            query_duration_s.clone(),
+        );
+        registry.register(
+            "influxdb3_build",
+            "What is running",
+            Info::new(vec![
+                ("version", version.to_string()),
+                ("revision", revision.to_string()),
+            ]),
+        );
+        registry.register_collector(Box::new(StorageCollector(storage)));
+        registry.register_collector(Box::new(ProcessCollector {
+            started_s: world.clock.now_ms() as f64 / 1e3,
+        }));
+        Self {
+            registry,
+            clock: Arc::clone(&world.clock),
+            requests,
+            duration_s,
+            size_bytes,
+            series: [const { OnceLock::new() }; ENDPOINTS.len() + 1],
+            query_duration_s,
+        }
+    }
+
+    /// `GET /metrics`.
+    pub(crate) fn show(&self) -> Result<Response<ResponseBody>, Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .map_err(|fault| Error::internal("cannot encode metrics").with_source(fault))?;
+        Ok(typed(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            ResponseBody::full(text),
+        ))
+    }
+
+    fn series(&self, endpoint: Option<usize>) -> &Series {
+        let at = endpoint.unwrap_or(ENDPOINTS.len());
+        self.series[at].get_or_init(|| {
+            // Arbitrary paths and methods of strangers must not become labels without end.
+            let (method, path) = ENDPOINTS.get(at).map_or(("other", "unrouted"), |endpoint| {
+                (endpoint.method, endpoint.path)
+            });
+            let labels = STATUSES.map(|status| RequestLabels {
+                method,
+                method_path: format!("{method} {path}"),
+                path,
+                status,
+            });
+            Series {
+                requests: labels
+                    .each_ref()
+                    .map(|set| self.requests.get_or_create_owned(set)),
+                duration_s: labels
+                    .each_ref()
+                    .map(|set| self.duration_s.get_or_create_owned(set)),
+                size_bytes: labels
+                    .each_ref()
+                    .map(|set| self.size_bytes.get_or_create_owned(set)),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn duration_histogram() -> Histogram {
+    Histogram::new(DURATION_BUCKETS_S)
+}
+
+fn size_histogram() -> Histogram {
+    Histogram::new(SIZE_BUCKETS_BYTES)
+}
+
+/// Follows one request; counts it when dropped, as aborted unless it was completed.
+pub(crate) struct Meter {
+    metrics: Arc<Metrics>,
+    endpoint: Option<usize>,
+    started: Duration,
+    status: Option<StatusCode>,
+    sent_bytes: usize,
+    complete: bool,
+}
+
+impl Meter {
+    /// Starts with a request; `endpoint` is a position in [`ENDPOINTS`].
+    pub(crate) fn start(metrics: &Arc<Metrics>, endpoint: Option<usize>) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            endpoint,
+            started: metrics.clock.monotonic(),
+            status: None,
+            sent_bytes: 0,
+            complete: false,
+        }
+    }
+
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.sent_bytes += bytes;
+    }
+
+    /// The whole response has been handed over.
+    pub(crate) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    fn outcome(&self) -> usize {
+        match self.status {
+            Some(status) if self.complete => match status.as_u16() {
+                200..=299 => 0,
+                400..=499 => 1,
+                500..=599 => 2,
+                _ => 4,
+            },
+            _ => ABORTED,
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let outcome = self.outcome();
+        let took = self.metrics.clock.monotonic().saturating_sub(self.started);
+        let series = self.metrics.series(self.endpoint);
+        series.requests[outcome].inc();
+        series.duration_s[outcome].observe(took.as_secs_f64());
+        series.size_bytes[outcome].observe(self.sent_bytes as f64);
+    }
+}
+
+/// Times one query, from planning until dropped with the last of its rows.
+pub(crate) struct QueryTimer {
+    metrics: Arc<Metrics>,
+    started: Duration,
+}
+
+impl QueryTimer {
+    pub(crate) fn start(metrics: &Arc<Metrics>) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            started: metrics.clock.monotonic(),
+        }
+    }
+}
+
+impl Drop for QueryTimer {
+    fn drop(&mut self) {
+        let took = self.metrics.clock.monotonic().saturating_sub(self.started);
+        self.metrics.query_duration_s.observe(took.as_secs_f64());
+    }
+}
+
+/// Storage's own totals and sizes.
+#[derive(Debug)]
+struct StorageCollector(Arc<Engine>);
+
+impl Collector for StorageCollector {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encode_statistics(&self.0.statistics(), encoder)
+    }
+}
+
+fn encode_statistics(now: &Statistics, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    let totals = [
+        ("influxdb3_write_lines", "Lines written", now.write_lines),
+        (
+            "influxdb3_write_lines_rejected",
+            "Lines refused",
+            now.write_lines_rejected,
+        ),
+        (
+            "influxdb3_write_bytes",
+            "Bytes of line protocol received",
+            now.write_bytes,
+        ),
+        (
+            "influxdb3_wal_flushes",
+            "Flushes of the write-ahead log",
+            now.wal_flushes,
+        ),
+        (
+            "influxdb3_wal_bytes",
+            "Bytes written to the write-ahead log",
+            now.wal_bytes,
+        ),
+        (
+            "influxdb3_persists",
+            "Times buffered rows became files",
+            now.persists,
+        ),
+    ];
+    for (name, help, value) in totals {
+        encode_one(&mut encoder, name, help, &ConstCounter::new(value))?;
+    }
+    let times = [
+        (
+            "influxdb3_wal_flush_seconds",
+            "Time spent making flushes durable",
+            now.wal_flush_time,
+        ),
+        (
+            "influxdb3_ingest_seconds",
+            "CPU time spent on parsing and batching lines",
+            now.ingest_time,
+        ),
+        (
+            "influxdb3_buffer_seconds",
+            "Time spent putting batches into the buffer",
+            now.buffer_time,
+        ),
+    ];
+    for (name, help, time) in times {
+        encode_one(
+            &mut encoder,
+            name,
+            help,
+            &ConstCounter::new(time.as_secs_f64()),
+        )?;
+    }
+    let sizes = [
+        (
+            "influxdb3_buffer_rows",
+            "Rows in the buffer",
+            now.buffer_rows,
+        ),
+        (
+            "influxdb3_buffer_bytes",
+            "Bytes of rows in the buffer",
+            now.buffer_bytes,
+        ),
+        ("influxdb3_files", "Live data files", now.files),
+        (
+            "influxdb3_file_bytes",
+            "Bytes of live data files",
+            now.file_bytes,
+        ),
+        (
+            "influxdb3_file_rows",
+            "Rows in live data files",
+            now.file_rows,
+        ),
+    ];
+    for (name, help, value) in sizes {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        encode_one(&mut encoder, name, help, &ConstGauge::new(value))?;
+    }
+    Ok(())
+}
+
+/// What the operating system knows of this process; nothing where it has no `/proc`.
+#[derive(Debug)]
+struct ProcessCollector {
+    /// Since the Unix epoch.
+    started_s: f64,
+}
+
+impl Collector for ProcessCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encode_one(
+            &mut encoder,
+            "process_start_time_seconds",
+            "Start of the process since the Unix epoch",
+            &ConstGauge::new(self.started_s),
+        )?;
+        if let Some(bytes) = resident_memory_bytes() {
+            encode_one(
+                &mut encoder,
+                "process_resident_memory_bytes",
+                "Resident memory",
+                &ConstGauge::new(bytes),
+            )?;
+        }
+        if let Some(seconds) = cpu_seconds() {
+            encode_one(
+                &mut encoder,
+                "process_cpu_seconds",
+                "User and system CPU time",
+                &ConstCounter::new(seconds),
+            )?;
+        }
+        if let Some(count) = open_file_descriptors() {
+            encode_one(
+                &mut encoder,
+                "process_open_fds",
+                "Open file descriptors",
+                &ConstGauge::new(count),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn encode_one<M: EncodeMetric + TypedMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    metric: &M,
+) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, None, M::TYPE)?)
+}
+
+fn resident_memory_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// Linux counts in hundredths of a second towards programs, whatever the kernel's own tick is.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in parentheses and may hold anything; user and system time are fields 14 and 15.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some((user + system) as f64 / 100.0)
+}
+
+fn open_file_descriptors() -> Option<i64> {
+    let count = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    // One of them is the folder being read.
+    i64::try_from(count.saturating_sub(1)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_totals_and_the_text_ends_properly() {
+        #[derive(Debug)]
+        struct Fixed;
+        impl Collector for Fixed {
+            fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+                let statistics = Statistics {
+                    write_lines: 3,
+                    wal_flush_time: Duration::from_millis(1_500),
+                    files: 2,
+                    ..Statistics::default()
+                };
+                encode_statistics(&statistics, encoder)
+            }
+        }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Fixed));
+        registry.register_collector(Box::new(ProcessCollector { started_s: 1.5 }));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+        for line in [
+            "influxdb3_write_lines_total 3",
+            "influxdb3_write_lines_rejected_total 0",
+            "influxdb3_wal_flush_seconds_total 1.5",
+            "influxdb3_files 2",
+            "process_start_time_seconds 1.5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Responses: a body that is whole or streamed, and that knows when its last byte has left.
+//!
+//! Used by every handler. Not here: what a failed request looks like (`error.rs`), rows to text (`encode`).
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use super::metrics::Meter;
+use crate::Error;
+
+/// The content of a response.
+pub(crate) struct ResponseBody {
+    content: Content,
+    meter: Option<Meter>,
+}
+
+enum Content {
+    /// Also what remains of anything once it is sent.
+    Nothing,
+    Whole(Bytes),
+    /// Ends early, without a proper end, when an item is an error: the client must notice.
+    Streamed(BoxStream<'static, Result<Bytes, Error>>),
+}
+
+impl ResponseBody {
+    pub(crate) fn empty() -> Self {
+        Self::of(Content::Nothing)
+    }
+
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self::of(if bytes.is_empty() {
+            Content::Nothing
+        } else {
+            Content::Whole(bytes)
+        })
+    }
+
+    pub(crate) fn stream(chunks: BoxStream<'static, Result<Bytes, Error>>) -> Self {
+        Self::of(Content::Streamed(chunks))
+    }
+
+    /// Reports to `meter` what is sent, and whether all of it was.
+    pub(crate) fn metered(mut self, mut meter: Meter) -> Self {
+        if self.is_end_stream() {
+            meter.complete();
+        }
+        self.meter = Some(meter);
+        self
+    }
+
+    fn of(content: Content) -> Self {
+        Self {
+            content,
+            meter: None,
+        }
+    }
+
+    fn count(&mut self, bytes: usize, last: bool) {
+        if let Some(meter) = &mut self.meter {
+            meter.sent(bytes);
+            if last {
+                meter.complete();
+            }
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match std::mem::replace(&mut self.content, Content::Nothing) {
+            Content::Nothing => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                self.count(bytes.len(), true);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Streamed(mut chunks) => match chunks.poll_next_unpin(context) {
+                Poll::Pending => {
+                    self.content = Content::Streamed(chunks);
+                    Poll::Pending
+                }
+                Poll::Ready(Some(Ok(chunk))) => {
+                    self.content = Content::Streamed(chunks);
+                    self.count(chunk.len(), false);
+                    Poll::Ready(Some(Ok(Frame::data(chunk))))
+                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => {
+                    self.count(0, true);
+                    Poll::Ready(None)
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.content, Content::Nothing)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Nothing => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Streamed(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A response without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A response with a body of the given type.
+pub(crate) fn typed(
+    status: StatusCode,
+    content_type: &'static str,
+    body: ResponseBody,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let value = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, value);
+    response
+}

@@ -1,0 +1,99 @@
+//! Every route in one table.
+//!
+//! Paths match exactly: case counts, a trailing slash is another path, and a wrong method is no route at all
+//! (spec/http-api.md §1.5). Not here: who may use a route (`auth`), what it does (one file per noun).
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Health,
+    Ping,
+    Metrics,
+    WriteLp,
+    QuerySql,
+    ListDatabases,
+    CreateDatabase,
+    DeleteDatabase,
+    CreateAdminToken,
+    RegenerateAdminToken,
+}
+
+/// A method and path that are served.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) route: Route,
+}
+
+const fn endpoint(method: &'static str, path: &'static str, route: Route) -> Endpoint {
+    Endpoint {
+        method,
+        path,
+        route,
+    }
+}
+
+/// In the order in which they are looked for: the busy ones first.
+#[rustfmt::skip] // One line per route, or it is no table.
+pub(crate) static ENDPOINTS: [Endpoint; 15] = [
+    endpoint("POST",   "/api/v3/write_lp", Route::WriteLp),
+    endpoint("POST",   "/api/v3/query_sql", Route::QuerySql),
+    endpoint("GET",    "/api/v3/query_sql", Route::QuerySql),
+    endpoint("GET",    "/health", Route::Health),
+    endpoint("GET",    "/api/v1/health", Route::Health),
+    endpoint("GET",    "/ping", Route::Ping),
+    endpoint("POST",   "/ping", Route::Ping),
+    endpoint("GET",    "/metrics", Route::Metrics),
+    endpoint("GET",    "/api/v3/configure/database", Route::ListDatabases),
+    endpoint("POST",   "/api/v3/configure/database", Route::CreateDatabase),
+    endpoint("DELETE", "/api/v3/configure/database", Route::DeleteDatabase),
+    endpoint("POST",   "/api/v3/configure/token/admin", Route::CreateAdminToken),
+    endpoint("POST",   "/api/v3/configure/token/admin/regenerate", Route::RegenerateAdminToken),
+    // Documentation advertises these two.
+    endpoint("POST",   "/api/v3/enterprise/configure/token/admin", Route::CreateAdminToken),
+    endpoint("POST",   "/api/v3/enterprise/configure/token/admin/regenerate", Route::RegenerateAdminToken),
+];
+
+/// The position in [`ENDPOINTS`] of a method and path.
+pub(crate) fn find(method: &str, path: &str) -> Option<usize> {
+    ENDPOINTS
+        .iter()
+        .position(|endpoint| endpoint.path == path && endpoint.method == method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_methods_match_exactly() {
+        let found = |method, path| find(method, path).map(|at| ENDPOINTS[at].route);
+        assert_eq!(found("GET", "/health"), Some(Route::Health));
+        assert_eq!(found("POST", "/api/v3/write_lp"), Some(Route::WriteLp));
+        assert_eq!(found("GET", "/api/v3/query_sql"), Some(Route::QuerySql));
+        let unknown = [
+            ("HEAD", "/health"),
+            ("get", "/health"),
+            ("GET", "/health/"),
+            ("GET", "/Health"),
+            ("GET", "//health"),
+            ("GET", "/"),
+            ("GET", ""),
+            ("PUT", "/api/v3/configure/database"),
+            ("POST", "/api/v3/configure/token"),
+            ("GET", "/api/v3/configure/token/admin"),
+            ("POST", "/api/v2/write"),
+        ];
+        for (method, path) in unknown {
+            assert_eq!(found(method, path), None, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn no_endpoint_is_listed_twice() {
+        for (at, endpoint) in ENDPOINTS.iter().enumerate() {
+            assert_eq!(find(endpoint.method, endpoint.path), Some(at));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The endpoints of version 3, one file per noun.
+
+pub(crate) mod database;
+
+pub(crate) mod query;
+
+pub(crate) mod token;
+
+pub(crate) mod write;

@@ -1,0 +1,241 @@
+//! `GET` and `POST /api/v3/query_sql`: one SQL statement in, rows in any format out.
+//!
+//! Parameters: spec/http-api.md §5.1; statuses: spec/query-sql.md §1.4. Not here: planning and running (`query`), how rows
+//! look (`encode`).
+
+use futures::{StreamExt, TryStreamExt};
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use query::{Parameter, Query};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::http::body::from_json;
+use crate::http::encode::accept::choose;
+use crate::http::encode::{self, Batches, Format};
+use crate::http::error::{CallSummary, Failure};
+use crate::http::metrics::QueryTimer;
+use crate::http::response::ResponseBody;
+use crate::http::{Call, Services, parameters};
+use crate::{Error, ErrorKind};
+
+/// The fields of a request, from the query string.
+#[derive(Deserialize)]
+struct UrlFields {
+    db: String,
+    q: String,
+    format: Option<Format>,
+    /// JSON text.
+    params: Option<String>,
+}
+
+/// The fields of a request, from a JSON body.
+#[derive(Deserialize)]
+struct BodyFields {
+    db: String,
+    q: String,
+    format: Option<Format>,
+    params: Option<Map<String, Value>>,
+}
+
+/// Answers one SQL statement.
+pub(crate) async fn query_sql(
+    services: &Services,
+    call: &Call,
+    body: Incoming,
+) -> Result<Response<ResponseBody>, Failure> {
+    let (query, format) = if call.head.method == Method::POST {
+        from_body(&services.read_body(&call.head, body).await?)?
+    } else {
+        from_url(call.head.uri.query())?
+    };
+    let format = choose(format, &call.head.headers)?;
+    let timer = QueryTimer::start(&services.metrics);
+    let result = services.query.sql(query).await.map_err(planning_failure)?;
+    let batches = until_dropped(result.batches, timer);
+    let batches = log_late_faults(batches, &call.head, call.peer);
+    encode::respond(
+        batches,
+        format,
+        services.whole_result_bytes_max,
+        &services.world.tasks,
+    )
+    .await
+    .map_err(execution_failure)
+}
+
+fn from_url(url_query: Option<&str>) -> Result<(Query, Option<Format>), Failure> {
+    if url_query.is_none() {
+        return Err(Failure::bad_request(
+            "missing query parameters 'db' and 'q'",
+        ));
+    }
+    let fields: UrlFields = parameters::decode(url_query)?;
+    let params = match &fields.params {
+        Some(text) => from_json(text.as_bytes())?,
+        None => None,
+    };
+    query_of(fields.db, fields.q, params).map(|query| (query, fields.format))
+}
+
+fn from_body(body: &[u8]) -> Result<(Query, Option<Format>), Failure> {
+    let fields: BodyFields = from_json(body)?;
+    query_of(fields.db, fields.q, fields.params).map(|query| (query, fields.format))
+}
+
+fn query_of(
+    database: String,
+    text: String,
+    params: Option<Map<String, Value>>,
+) -> Result<Query, Failure> {
+    let parameters = params
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, value)| match scalar(value) {
+            Some(value) => Ok((name, value)),
+            None => Err(Failure::bad_request(format!(
+                "serde json error: parameter `{name}` must be a string, a number, a boolean or null"
+            ))),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Query {
+        database,
+        text,
+        parameters,
+    })
+}
+
+fn scalar(value: Value) -> Option<Parameter> {
+    match value {
+        Value::Null => Some(Parameter::Null),
+        Value::Bool(boolean) => Some(Parameter::Boolean(boolean)),
+        Value::String(text) => Some(Parameter::String(text)),
+        Value::Number(number) => number
+            .as_i64()
+            .map(Parameter::Integer)
+            .or_else(|| number.as_u64().map(Parameter::Unsigned))
+            .or_else(|| number.as_f64().map(Parameter::Float)),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Ties `timer` to the rows: it ends when they do, or when the client leaves.
+fn until_dropped(batches: Batches, timer: QueryTimer) -> Batches {
+    Box::pin(batches.inspect_ok(move |_| {
+        let _ = &timer;
+    }))
+}
+
+/// Logs a fault that comes too late for a status. The first rows' fault is logged as any failed request is.
+fn log_late_faults(batches: Batches, head: &Parts, peer: std::net::IpAddr) -> Batches {
+    let summary = CallSummary::of(head, peer);
+    let mut late = false;
+    Box::pin(batches.inspect(move |item| match item {
+        Ok(batch) => late |= batch.num_rows() > 0,
+        Err(error) if late => summary.log_failure(error),
+        Err(_) => {}
+    }))
+}
+
+fn planning_failure(error: Error) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            Failure::json_error(StatusCode::NOT_FOUND, format!("query error: {error}"))
+        }
+        _ => Failure::from(error),
+    }
+}
+
+fn execution_failure(error: Error) -> Failure {
+    match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::Internal => Failure::from(error).prefixed("query error: "),
+        _ => Failure::from(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason<T>(outcome: Result<T, Failure>) -> String {
+        match outcome {
+            Ok(_) => "no failure".to_string(),
+            Err(failure) => format!("{} {}", failure.status().as_u16(), failure.reason()),
+        }
+    }
+
+    #[test]
+    fn fields_from_the_url() {
+        let url = "q=SELECT+1%3B&db=d&format=json_lines&epoch=s&params=%7B%22a%22%3A1%7D";
+        let (query, format) = from_url(Some(url)).expect("decodes");
+        assert_eq!(query.database, "d");
+        assert_eq!(query.text, "SELECT 1;");
+        assert_eq!(query.parameters, [("a".to_string(), Parameter::Integer(1))]);
+        assert_eq!(format, Some(Format::JsonLines));
+    }
+
+    #[test]
+    fn fields_from_a_body() {
+        let body = br#"{"q":"SELECT $a","db":"d","other":1,"params":{"a":null,"b":true,"c":-1,"d":18446744073709551615,"e":1.5,"f":"x"}}"#;
+        let (query, format) = from_body(body).expect("decodes");
+        let parameter = |name: &str| {
+            let found = query.parameters.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone()).expect(name)
+        };
+        assert_eq!(parameter("a"), Parameter::Null);
+        assert_eq!(parameter("b"), Parameter::Boolean(true));
+        assert_eq!(parameter("c"), Parameter::Integer(-1));
+        assert_eq!(parameter("d"), Parameter::Unsigned(u64::MAX));
+        assert_eq!(parameter("e"), Parameter::Float(1.5));
+        assert_eq!(parameter("f"), Parameter::String("x".to_string()));
+        assert_eq!(format, None);
+        let (query, _) = from_body(br#"{"q":"","db":"","params":{}}"#).expect("decodes");
+        assert!(query.parameters.is_empty());
+    }
+
+    #[test]
+    fn bad_requests() {
+        let url = |query| reason(from_url(query));
+        assert_eq!(url(None), "400 missing query parameters 'db' and 'q'");
+        assert_eq!(url(Some("")), "400 serde error: missing field `db`");
+        assert_eq!(url(Some("db=d")), "400 serde error: missing field `q`");
+        assert_eq!(
+            url(Some("db=d&q=x&q=y")),
+            "400 serde error: duplicate field `q`"
+        );
+        assert!(
+            url(Some("db=d&q=x&format=xml")).starts_with("400 serde error: unknown variant `xml`")
+        );
+        assert!(url(Some("db=d&q=x&params=a")).starts_with("400 serde json error: "));
+        assert!(url(Some("db=d&q=x&params=1")).starts_with("400 serde json error: "));
+
+        let body = |text: &str| reason(from_body(text.as_bytes()));
+        assert_eq!(
+            body("{}"),
+            "400 serde json error: missing field `db` at line 1 column 2"
+        );
+        assert!(body("db=d&q=x").starts_with("400 serde json error: "));
+        assert!(body("").starts_with("400 serde json error: "));
+        assert_eq!(
+            body(r#"{"db":"d","q":"x","params":{"a":[1]}}"#),
+            "400 serde json error: parameter `a` must be a string, a number, a boolean or null"
+        );
+    }
+
+    #[test]
+    fn faults_of_a_query() {
+        let missing = planning_failure(Error::not_found("database not found: foo"));
+        assert_eq!(
+            reason::<()>(Err(missing)),
+            "404 query error: database not found: foo"
+        );
+        let fault = execution_failure(Error::internal("out of luck"));
+        assert_eq!(reason::<()>(Err(fault)), "500 query error: out of luck");
+        let unsupported = Error::new(ErrorKind::Unsupported, "This feature is not implemented: x");
+        assert_eq!(
+            reason::<()>(Err(planning_failure(unsupported))),
+            "405 This feature is not implemented: x"
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! A node over real sockets: the API's promises as scenarios, and what no scenario can say.
+
+mod client;
+
+mod compat;
+
+mod connections;
+
+mod lifecycle;
+
+mod load;
+
+mod scenario;
