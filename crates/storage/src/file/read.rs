@@ -4,16 +4,19 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampNanosecondType;
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryFutureExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::arrow::async_reader::{
-    ParquetObjectReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
+    AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
 };
-use parquet::file::metadata::PageIndexPolicy;
-use runtime::object_store::{Path, Store};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store};
 
 use super::{DataFile, Footer, index};
 use crate::Error;
@@ -24,6 +27,64 @@ use crate::merge::{Chunk, Rows, Span};
 /// Name of the time column in every file.
 const TIME: &str = "time";
 
+/// A file's bytes, as the Parquet reader asks for them.
+struct FileBytes {
+    store: Store,
+    path: Path,
+    /// Of the whole file, as the manifest has it.
+    size: u64,
+}
+
+impl FileBytes {
+    fn of(store: &Store, path: &Path, entry: &FileEntry) -> Self {
+        Self {
+            store: Arc::clone(store),
+            path: path.clone(),
+            size: entry.bytes,
+        }
+    }
+}
+
+impl AsyncFileReader for FileBytes {
+    fn get_bytes(
+        &mut self,
+        range: std::ops::Range<u64>,
+    ) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        self.store
+            .get_range(&self.path, range)
+            .map_err(|cause| ParquetError::External(Box::new(cause)))
+            .boxed()
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<std::ops::Range<u64>>,
+    ) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        async move {
+            self.store
+                .get_ranges(&self.path, &ranges)
+                .await
+                .map_err(|cause| ParquetError::External(Box::new(cause)))
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        async move {
+            let size = self.size;
+            ParquetMetaDataReader::new()
+                .with_arrow_reader_options(options)
+                .load_and_finish(self, size)
+                .await
+                .map(Arc::new)
+        }
+        .boxed()
+    }
+}
+
 /// Reads a footer and makes its series known to `table`.
 pub async fn read_footer(
     store: &Store,
@@ -31,8 +92,7 @@ pub async fn read_footer(
     entry: &FileEntry,
     table: &TableBuffer,
 ) -> Result<Footer, Error> {
-    let mut reader =
-        ParquetObjectReader::new(Arc::clone(store), path.clone()).with_file_size(entry.bytes);
+    let mut reader = FileBytes::of(store, path, entry);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
         .await
@@ -88,7 +148,7 @@ pub struct FileSelection {
 /// A file being read.
 pub struct FileReader {
     path: Path,
-    stream: ParquetRecordBatchStream<ParquetObjectReader>,
+    stream: ParquetRecordBatchStream<FileBytes>,
     /// Ranks and rows still to come.
     series: std::vec::IntoIter<(u32, u64, u64)>,
     /// Rank and rows left of the series in progress.
@@ -103,8 +163,7 @@ pub struct FileReader {
 impl FileReader {
     pub fn open(selection: FileSelection, store: &Store) -> Result<Self, Error> {
         let path = selection.file.path.clone();
-        let reader = ParquetObjectReader::new(Arc::clone(store), path.clone())
-            .with_file_size(selection.file.entry.bytes);
+        let reader = FileBytes::of(store, &path, &selection.file.entry);
         let metadata = selection.footer.metadata.clone();
         let wanted: HashMap<&str, usize> = selection
             .fields
@@ -219,6 +278,11 @@ fn row_selection(series: &[(u32, u64, u64)]) -> RowSelection {
     RowSelection::from(selectors)
 }
 
-fn read_error(path: &Path, cause: parquet::errors::ParquetError) -> Error {
-    Error::unavailable(format!("cannot read file {path}")).with_source(cause)
+fn read_error(path: &Path, cause: ParquetError) -> Error {
+    match cause {
+        // The store's own failure, as it was handed in above.
+        ParquetError::External(_) => Error::unavailable(format!("cannot read file {path}")),
+        _ => Error::corrupt(format!("file {path} is damaged")),
+    }
+    .with_source(cause)
 }
