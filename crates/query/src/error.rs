@@ -29,6 +29,11 @@ pub(crate) fn from_datafusion(error: &DataFusionError, stage: Stage) -> Error {
     }
 }
 
+/// Converts an error met while evaluating an expression over stored values on storage's behalf, whenever that is.
+pub(crate) fn from_evaluation(error: &DataFusionError) -> Error {
+    Error::new(kind_of(error, Stage::Execution), text_of(error))
+}
+
 /// Carries an error of ours through DataFusion; [`from_datafusion`] finds its kind again.
 pub(crate) fn to_datafusion(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))

@@ -26,7 +26,7 @@ use catalog::{DatabaseId, Table};
 use storage::{Engine, ScanRequest, SeriesFilter};
 
 use crate::Error;
-use crate::error::{Stage, from_datafusion, to_datafusion};
+use crate::error::{from_evaluation, to_datafusion};
 use crate::filter::{Term, classify, intersect, is_tag};
 use crate::scan::{Description, SeriesScan};
 
@@ -218,7 +218,7 @@ fn matching_series(
     let evaluated = predicate
         .evaluate(series)
         .and_then(|answers| answers.into_array(series.num_rows()))
-        .map_err(|fault| from_datafusion(&fault, Stage::Planning))?;
+        .map_err(|fault| from_evaluation(&fault))?;
     // An untyped NULL answers for no series.
     if evaluated.data_type() == &DataType::Null {
         return Ok(BooleanArray::from(vec![false; series.num_rows()]));

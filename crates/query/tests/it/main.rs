@@ -1,0 +1,11 @@
+//! Whole statements against a real engine on an in-memory store: rows go in as line protocol, answers come out as text.
+
+mod node;
+
+mod script;
+
+mod plans;
+
+mod results;
+
+mod sql;

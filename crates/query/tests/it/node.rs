@@ -1,0 +1,104 @@
+//! One node's catalog, storage and query engine over a store that lives as long as the test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::TryStreamExt;
+
+use catalog::{Catalog, Limits};
+use line_protocol::Precision;
+use query::{Config, Error, Parameter, Query, QueryEngine};
+use runtime::clock::SimulatedClock;
+use runtime::{Random, Tasks, World, object_store};
+use storage::{Engine, WriteRequest};
+
+/// 2026-01-02T03:04:05Z: when the tests run.
+pub(crate) const NOW_NS: i64 = 1_767_323_045_000_000_000;
+
+pub(crate) struct Node {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) storage: Arc<Engine>,
+    pub(crate) queries: QueryEngine,
+    tasks: Tasks,
+}
+
+impl Node {
+    pub(crate) async fn start() -> Self {
+        Self::with_memory(64 << 20).await
+    }
+
+    pub(crate) async fn with_memory(memory_bytes: usize) -> Self {
+        let tasks = Tasks::new();
+        let world = World {
+            clock: Arc::new(SimulatedClock::at_ns(NOW_NS)),
+            random: Random::seeded(1),
+            store: object_store::in_memory(),
+            tasks: tasks.clone(),
+        };
+        let catalog = Catalog::open("node", &world, Limits::default())
+            .await
+            .expect("an empty store opens");
+        let catalog = Arc::new(catalog);
+        let storage = Engine::open(storage_config(), Arc::clone(&catalog), world.clone())
+            .await
+            .expect("an empty store opens");
+        let config = Config {
+            memory_bytes,
+            threads: 2,
+        };
+        let queries = QueryEngine::new(config, Arc::clone(&storage), Arc::clone(&catalog), world)
+            .expect("the settings are fine");
+        Self {
+            catalog,
+            storage,
+            queries,
+            tasks,
+        }
+    }
+
+    /// Writes lines with timestamps in seconds.
+    pub(crate) async fn write(&self, database: &str, lines: &str) {
+        let request = WriteRequest {
+            database,
+            text: lines,
+            precision: Precision::Second,
+            accept_partial: false,
+            no_sync: false,
+        };
+        if let Err(error) = self.storage.write(request).await {
+            panic!("cannot write {lines}: {error:?}");
+        }
+    }
+
+    pub(crate) async fn query(
+        &self,
+        database: &str,
+        text: &str,
+        parameters: Vec<(String, Parameter)>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
+        let query = Query {
+            database: database.to_string(),
+            text: text.to_string(),
+            parameters,
+        };
+        let result = self.queries.sql(query).await?;
+        Ok((result.schema, result.batches.try_collect().await?))
+    }
+
+    pub(crate) async fn stop(self) {
+        self.storage.close().await.expect("nothing is in the way");
+        self.tasks.drain(Duration::from_secs(10)).await;
+    }
+}
+
+fn storage_config() -> storage::Config {
+    storage::Config {
+        node_id: "node".to_string(),
+        local_folder: None,
+        wal_flush_interval: Duration::from_millis(1),
+        wal_snapshot_size: 600,
+        buffer_bytes_max: 1 << 30,
+    }
+}

@@ -1,0 +1,111 @@
+//! What EXPLAIN must show: conditions that storage applies are not applied again, and the rest is.
+
+use crate::node::Node;
+
+/// The physical plan, one operator per line.
+async fn explain(node: &Node, statement: &str) -> String {
+    let text = format!("EXPLAIN {statement}");
+    let (_, batches) = node
+        .query("db", &text, Vec::new())
+        .await
+        .expect("the statement can be planned");
+    let plans = arrow::util::pretty::pretty_format_batches(&batches).expect("text");
+    let plans = plans.to_string();
+    let (_, physical) = plans.split_once("physical_plan").expect("both plans");
+    physical.to_string()
+}
+
+async fn node() -> Node {
+    let node = Node::start().await;
+    node.write(
+        "db",
+        "cpu,host=a,region=x usage=1,idle=2 10\ncpu,host=b usage=2 20",
+    )
+    .await;
+    node
+}
+
+#[tokio::test]
+async fn tag_and_time_conditions_reach_storage_alone() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "SELECT usage FROM cpu WHERE host = 'a' AND time >= '1970-01-01T00:00:05Z' AND time < '1970-01-01T00:01:00Z'",
+    )
+    .await;
+    assert!(
+        plan.contains("SeriesScan: table=cpu, projection=[usage]"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("time=[1970-01-01T00:00:05, 1970-01-01T00:00:59.999999999]"),
+        "{plan}"
+    );
+    assert!(plan.contains("series_filter=[host = "), "{plan}");
+    assert!(!plan.contains("FilterExec"), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn field_conditions_stay_above_the_scan() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "SELECT usage FROM cpu WHERE usage > 1 AND host = 'b'",
+    )
+    .await;
+    assert!(plan.contains("FilterExec: usage@"), "{plan}");
+    assert!(plan.contains("series_filter=[host = "), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_limit_reaches_the_scan_unless_rows_are_filtered_above_it() {
+    let node = node().await;
+    let plan = explain(&node, "SELECT usage FROM cpu WHERE host = 'a' LIMIT 3").await;
+    assert!(plan.contains("limit=3"), "{plan}");
+    let plan = explain(&node, "SELECT usage FROM cpu WHERE usage > 1 LIMIT 3").await;
+    assert!(!plan.contains("limit=3"), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn counting_rows_reads_no_column() {
+    let node = node().await;
+    let plan = explain(&node, "SELECT count(*) FROM cpu").await;
+    assert!(plan.contains("projection=[]"), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_contradiction_reads_nothing() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "SELECT usage FROM cpu WHERE time > '2026-01-02' AND time < '2026-01-01'",
+    )
+    .await;
+    assert!(plan.contains("EmptyExec"), "{plan}");
+    assert!(!plan.contains("SeriesScan"), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn analyze_counts_the_rows_of_the_scan() {
+    let node = node().await;
+    let plan = node
+        .query("db", "EXPLAIN ANALYZE SELECT * FROM cpu", Vec::new())
+        .await
+        .map(|(_, batches)| {
+            arrow::util::pretty::pretty_format_batches(&batches)
+                .expect("text")
+                .to_string()
+        })
+        .expect("the statement runs");
+    let scan = plan
+        .lines()
+        .find(|line| line.contains("SeriesScan"))
+        .unwrap_or_default();
+    assert!(scan.contains("output_rows=2"), "{plan}");
+    node.stop().await;
+}

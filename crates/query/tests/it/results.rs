@@ -1,0 +1,185 @@
+//! What an answer carries besides its values: types, metadata, error kinds, and an end when it is dropped.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use futures::StreamExt;
+
+use query::{ErrorKind, Query};
+
+use crate::node::Node;
+
+#[tokio::test]
+async fn columns_keep_their_types_and_metadata() {
+    let node = Node::start().await;
+    node.write("db", "cpu,host=a usage=1,n=1i,u=1u,s=\"x\",b=true 10")
+        .await;
+    let (schema, batches) = node
+        .query("db", "SELECT * FROM cpu", Vec::new())
+        .await
+        .expect("the table exists");
+    let columns: Vec<(&str, &DataType, bool, Option<&str>)> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            let kind = field
+                .metadata()
+                .get("iox::column::type")
+                .map(String::as_str);
+            (
+                field.name().as_str(),
+                field.data_type(),
+                field.is_nullable(),
+                kind,
+            )
+        })
+        .collect();
+    let tag = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    assert_eq!(
+        columns,
+        [
+            (
+                "b",
+                &DataType::Boolean,
+                true,
+                Some("iox::column_type::field::boolean")
+            ),
+            ("host", &tag, true, Some("iox::column_type::tag")),
+            (
+                "n",
+                &DataType::Int64,
+                true,
+                Some("iox::column_type::field::integer")
+            ),
+            (
+                "s",
+                &DataType::Utf8,
+                true,
+                Some("iox::column_type::field::string")
+            ),
+            ("time", &time, false, Some("iox::column_type::timestamp")),
+            (
+                "u",
+                &DataType::UInt64,
+                true,
+                Some("iox::column_type::field::uinteger")
+            ),
+            (
+                "usage",
+                &DataType::Float64,
+                true,
+                Some("iox::column_type::field::float")
+            ),
+        ]
+    );
+    for batch in &batches {
+        assert_eq!(batch.schema().fields(), schema.fields());
+    }
+    let (schema, _) = node
+        .query(
+            "db",
+            "SELECT host, usage AS u2 FROM cpu WHERE host = 'a' ORDER BY time",
+            Vec::new(),
+        )
+        .await
+        .expect("the columns exist");
+    let kind = |index: usize| {
+        schema
+            .field(index)
+            .metadata()
+            .get("iox::column::type")
+            .cloned()
+    };
+    assert_eq!(kind(0).as_deref(), Some("iox::column_type::tag"));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn no_answer_has_view_types() {
+    let node = Node::start().await;
+    node.write("db", "cpu,host=a s=\"abc\" 10").await;
+    let statement = "SELECT s, 'x', s::varchar AS c, substr(s, 1, 2), trim(s), concat(s, host), \
+                     split_part(s, 'b', 1), arrow_typeof(s), to_char(time, '%Y'), string_agg(s, ',') OVER () \
+                     FROM cpu";
+    let (schema, _) = node
+        .query("db", statement, Vec::new())
+        .await
+        .expect("all functions exist");
+    for field in schema.fields() {
+        assert_eq!(field.data_type(), &DataType::Utf8, "{}", field.name());
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_beyond_its_memory_is_told_to_come_back() {
+    let node = Node::with_memory(100_000).await;
+    let lines: Vec<String> = (0..5_000)
+        .map(|at| format!("cpu,host=h{at} usage={at} {at}"))
+        .collect();
+    node.write("db", &lines.join("\n")).await;
+    let error = node
+        .query(
+            "db",
+            "SELECT host, array_agg(usage) FROM cpu GROUP BY host",
+            Vec::new(),
+        )
+        .await
+        .err()
+        .expect("memory runs out");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(
+        error
+            .message()
+            .starts_with("query error: error while executing plan: "),
+        "{error}"
+    );
+    // What it held is free again.
+    node.query("db", "SELECT count(*) FROM cpu", Vec::new())
+        .await
+        .expect("a small query fits");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_dropped_answer_ends_its_query() {
+    let node = Node::start().await;
+    node.write("db", "cpu usage=1 10").await;
+    let query = Query {
+        database: "db".to_string(),
+        text: "SELECT a.value FROM generate_series(1, 10) a, generate_series(1, 100000000000) b"
+            .to_string(),
+        parameters: Vec::new(),
+    };
+    let mut result = node.queries.sql(query).await.expect("it can be planned");
+    assert!(
+        result
+            .batches
+            .next()
+            .await
+            .expect("rows without end")
+            .is_ok()
+    );
+    drop(result);
+    node.query("db", "SELECT usage FROM cpu", Vec::new())
+        .await
+        .expect("nothing is left behind");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_database_is_gone() {
+    let node = Node::start().await;
+    node.write("db", "cpu usage=1 10").await;
+    node.catalog
+        .delete_database("db", catalog::HardDelete::Never)
+        .await
+        .expect("it exists");
+    let error = node
+        .query("db", "SELECT 1", Vec::new())
+        .await
+        .err()
+        .expect("it was deleted");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.message(), "database not found: db");
+    node.stop().await;
+}
