@@ -216,11 +216,19 @@ impl Engine {
         let (batches, outcome) = self.ingest(&request).await?;
         let counters = &self.counters;
         let ingest = self.world.clock.monotonic() - started;
-        counters.ingest_ns.fetch_add(ingest.as_nanos() as u64, Ordering::Relaxed);
-        counters.write_bytes.fetch_add(request.text.len() as u64, Ordering::Relaxed);
-        counters.write_lines.fetch_add(outcome.lines as u64, Ordering::Relaxed);
+        counters
+            .ingest_ns
+            .fetch_add(ingest.as_nanos() as u64, Ordering::Relaxed);
+        counters
+            .write_bytes
+            .fetch_add(request.text.len() as u64, Ordering::Relaxed);
+        counters
+            .write_lines
+            .fetch_add(outcome.lines as u64, Ordering::Relaxed);
         let rejected = outcome.rejected.len() as u64;
-        counters.write_lines_rejected.fetch_add(rejected, Ordering::Relaxed);
+        counters
+            .write_lines_rejected
+            .fetch_add(rejected, Ordering::Relaxed);
         if batches.is_empty() {
             return Ok(outcome);
         }
@@ -255,7 +263,11 @@ impl Engine {
                 Pass::Ready { batches, outcome } => return Ok((batches, outcome)),
                 Pass::NeedsSchema(additions) => additions,
             };
-            match self.catalog.extend_schema(request.database, &additions).await {
+            match self
+                .catalog
+                .extend_schema(request.database, &additions)
+                .await
+            {
                 Ok(_) => {}
                 // Somebody else changed the schema meanwhile: the next pass says which lines that rejects.
                 Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Limit) => {}
@@ -282,7 +294,9 @@ impl Engine {
             .collect();
         let payload = Payload::encode(&parts, self.wal.compress())?;
         let took = self.world.clock.monotonic() - started;
-        self.counters.encode_ns.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+        self.counters
+            .encode_ns
+            .fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         Ok(payload)
     }
 
@@ -301,9 +315,9 @@ impl Engine {
                 }
             }
         };
-        tokio::time::timeout(ROOM_WAIT_MAX, room).await.map_err(|_| {
-            Error::unavailable("this service is overloaded, please try again later")
-        })
+        tokio::time::timeout(ROOM_WAIT_MAX, room)
+            .await
+            .map_err(|_| Error::unavailable("this service is overloaded, please try again later"))
     }
 
     /// Plans a read of one table as it is now.
@@ -394,12 +408,17 @@ impl Persister {
         let manifest = self.manifest.lock().await;
         let mut by_table: HashMap<_, Vec<&FileEntry>> = HashMap::new();
         for file in manifest.manifest().files.values() {
-            by_table.entry((file.database, file.table)).or_default().push(file);
+            by_table
+                .entry((file.database, file.table))
+                .or_default()
+                .push(file);
         }
         for ((database, table), mut files) in by_table {
             files.sort_by_key(|file| (file.last_sequence, file.id));
-            let files: Vec<Arc<DataFile>> =
-                files.into_iter().map(|file| self.live_file(file.clone())).collect();
+            let files: Vec<Arc<DataFile>> = files
+                .into_iter()
+                .map(|file| self.live_file(file.clone()))
+                .collect();
             self.count_files(&files);
             let table = self.buffer.table(database, table);
             self.buffer.publish(&table, 0, files);
@@ -444,8 +463,10 @@ impl Persister {
         );
         manifest.commit(change).await?;
         for (table, frozen, entries) in made {
-            let files: Vec<Arc<DataFile>> =
-                entries.into_iter().map(|entry| self.live_file(entry)).collect();
+            let files: Vec<Arc<DataFile>> = entries
+                .into_iter()
+                .map(|entry| self.live_file(entry))
+                .collect();
             self.count_files(&files);
             self.buffer.publish(&table, frozen, files);
         }
@@ -485,11 +506,13 @@ impl Persister {
         let mut entries = Vec::new();
         let windows = {
             let view = Arc::clone(&view);
-            self.world.tasks.blocking(move || persist::windows(&view.frozen)).await?
+            self.world
+                .tasks
+                .blocking(move || persist::windows(&view.frozen))
+                .await?
         };
         for window in windows {
-            let (table, owner, view) =
-                (Arc::clone(table), Arc::clone(buffer), Arc::clone(&view));
+            let (table, owner, view) = (Arc::clone(table), Arc::clone(buffer), Arc::clone(&view));
             let files = self
                 .world
                 .tasks
@@ -540,9 +563,15 @@ impl Persister {
     fn count_files(&self, files: &[Arc<DataFile>]) {
         let total = |size: fn(&FileEntry) -> u64| files.iter().map(|file| size(&file.entry)).sum();
         let counters = &self.counters;
-        counters.files.fetch_add(files.len() as u64, Ordering::Relaxed);
-        counters.file_bytes.fetch_add(total(|file| file.bytes), Ordering::Relaxed);
-        counters.file_rows.fetch_add(total(|file| file.rows), Ordering::Relaxed);
+        counters
+            .files
+            .fetch_add(files.len() as u64, Ordering::Relaxed);
+        counters
+            .file_bytes
+            .fetch_add(total(|file| file.bytes), Ordering::Relaxed);
+        counters
+            .file_rows
+            .fetch_add(total(|file| file.rows), Ordering::Relaxed);
     }
 }
 
@@ -562,8 +591,11 @@ fn known_batches(buffer: &Buffer, catalog: &Catalog, batches: Vec<DecodedBatch>)
             }
             let table = buffer.table(batch.database, batch.table);
             let mut known = table.series.write();
-            let numbers: Option<Vec<u32>> =
-                batch.series_keys.iter().map(|key| known.intern(key)).collect();
+            let numbers: Option<Vec<u32>> = batch
+                .series_keys
+                .iter()
+                .map(|key| known.intern(key))
+                .collect();
             let Some(numbers) = numbers else {
                 tracing::error!(
                     table = batch.table.0,
@@ -575,7 +607,11 @@ fn known_batches(buffer: &Buffer, catalog: &Catalog, batches: Vec<DecodedBatch>)
             Some(Batch {
                 database: batch.database,
                 table: batch.table,
-                series: batch.series.iter().map(|at| numbers[*at as usize]).collect(),
+                series: batch
+                    .series
+                    .iter()
+                    .map(|at| numbers[*at as usize])
+                    .collect(),
                 times: batch.times.into(),
                 columns: batch.columns,
             })

@@ -37,6 +37,8 @@ pub mod schema;
 pub mod paths;
 
 pub use engine::{Config, Engine, Statistics};
+pub use line_protocol::Precision;
+
 pub use ingest::{LineError, WriteError, WriteOutcome, WriteRequest};
 pub use runtime::{Error, ErrorKind};
 pub use scan::{Scan, ScanRequest, SeriesFilter};

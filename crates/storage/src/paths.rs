@@ -5,7 +5,6 @@
 use catalog::{DatabaseId, TableId};
 use runtime::object_store::Path;
 
-
 /// Where one node's objects are.
 #[derive(Clone, Debug)]
 pub struct Paths {

@@ -30,10 +30,7 @@ pub fn columns_by_name(table: &Table) -> Vec<&Column> {
 /// The Arrow field of a column.
 pub fn field(column: &Column) -> FieldRef {
     let nullable = column.kind != ColumnKind::Time;
-    let metadata = HashMap::from([(
-        COLUMN_TYPE.to_string(),
-        column.kind.type_name().to_string(),
-    )]);
+    let metadata = HashMap::from([(COLUMN_TYPE.to_string(), column.kind.type_name().to_string())]);
     Arc::new(
         Field::new(column.name.as_ref(), data_type(column.kind), nullable).with_metadata(metadata),
     )

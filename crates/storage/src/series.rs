@@ -291,7 +291,10 @@ mod tests {
         assert_eq!(table.intern(&key(&[Some("b")])), Some(b));
         assert_eq!(table.ranks().as_ref(), &[2, 0, 1]);
         let (codes, values) = table.tag_codes(0, &[a, none, a, b]);
-        assert_eq!(codes, Int32Array::from(vec![Some(0), None, Some(0), Some(1)]));
+        assert_eq!(
+            codes,
+            Int32Array::from(vec![Some(0), None, Some(0), Some(1)])
+        );
         assert_eq!(values.len(), 2);
         let (codes, _) = table.tag_codes(1, &[a, b]);
         assert_eq!(codes, Int32Array::from(vec![Some(0), None]));

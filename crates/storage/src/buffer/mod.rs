@@ -102,7 +102,8 @@ impl Buffer {
             let Some(segment) = Segment::new(batch, sequence, sequence) else {
                 continue;
             };
-            self.rows.fetch_add(segment.rows() as u64, Ordering::Relaxed);
+            self.rows
+                .fetch_add(segment.rows() as u64, Ordering::Relaxed);
             let mut tail = table.view().tail.clone();
             let before: usize = tail.iter().map(|segment| segment.bytes()).sum();
             tail.push(Arc::new(segment));
@@ -184,9 +185,18 @@ mod tests {
         }
         let view = buffer.table(DatabaseId(1), TableId(1)).view();
         assert!(view.tail.len() <= 10, "{} segments", view.tail.len());
-        assert_eq!(view.tail.iter().map(|segment| segment.rows()).sum::<usize>(), 1000);
+        assert_eq!(
+            view.tail
+                .iter()
+                .map(|segment| segment.rows())
+                .sum::<usize>(),
+            1000
+        );
         assert_eq!(view.tail[0].first_sequence, 1);
-        assert_eq!(view.tail.last().map(|segment| segment.last_sequence), Some(1000));
+        assert_eq!(
+            view.tail.last().map(|segment| segment.last_sequence),
+            Some(1000)
+        );
         assert_eq!(buffer.rows(), 1000);
     }
 

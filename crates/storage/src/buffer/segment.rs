@@ -86,7 +86,10 @@ impl Segment {
             spans,
             rows: Rows::Ordered(Arc::clone(order)),
             times: self.batch.times.clone(),
-            fields: fields.iter().map(|id| self.batch.column(*id).cloned()).collect(),
+            fields: fields
+                .iter()
+                .map(|id| self.batch.column(*id).cloned())
+                .collect(),
         }
     }
 

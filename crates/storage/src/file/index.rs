@@ -52,8 +52,8 @@ pub fn decode(text: &str) -> Result<Vec<IndexEntry>, Error> {
         .and_then(|bytes| usize::try_from(bytes).ok())
         .filter(|bytes| *bytes <= UNPACKED_BYTES_MAX)
         .ok_or_else(damaged)?;
-    let bytes = zstd::bulk::decompress(&packed, length)
-        .map_err(|cause| damaged().with_source(cause))?;
+    let bytes =
+        zstd::bulk::decompress(&packed, length).map_err(|cause| damaged().with_source(cause))?;
     let mut rest = bytes.as_slice();
     let mut entries: Vec<IndexEntry> = Vec::new();
     while !rest.is_empty() {
@@ -112,11 +112,18 @@ mod tests {
                 rows: number % 7 + 1,
             })
             .collect();
-        let text = encode(entries.iter().map(|entry| (entry.key.as_slice(), entry.rows)));
+        let text = encode(
+            entries
+                .iter()
+                .map(|entry| (entry.key.as_slice(), entry.rows)),
+        );
         let text = text.expect("encode");
         assert_eq!(decode(&text).expect("decode"), entries);
         assert!(text.len() < 4000, "{} bytes", text.len());
-        assert_eq!(decode(&text[..text.len() / 2]).expect_err("damaged").kind(), crate::ErrorKind::Corrupt);
+        assert_eq!(
+            decode(&text[..text.len() / 2]).expect_err("damaged").kind(),
+            crate::ErrorKind::Corrupt
+        );
         assert!(decode("not base64!").is_err());
         let empty = encode(std::iter::empty()).expect("encode");
         assert_eq!(decode(&empty).expect("decode"), []);

@@ -43,10 +43,7 @@ pub struct WrittenFile {
 }
 
 /// The columns of a file in order: the series key, `time`, the fields by name.
-pub fn file_columns<'a>(
-    table: &'a Table,
-    is_present: impl Fn(&Column) -> bool,
-) -> Vec<&'a Column> {
+pub fn file_columns<'a>(table: &'a Table, is_present: impl Fn(&Column) -> bool) -> Vec<&'a Column> {
     let mut columns: Vec<&Column> = table
         .columns()
         .iter()
@@ -104,7 +101,10 @@ impl FileWriter {
             match self.series.last_mut() {
                 Some((rank, rows)) if *rank == run[0] => *rows += run.len() as u64,
                 last => {
-                    assert!(last.is_none_or(|(rank, _)| *rank < run[0]), "series are sorted");
+                    assert!(
+                        last.is_none_or(|(rank, _)| *rank < run[0]),
+                        "series are sorted"
+                    );
                     self.series.push((run[0], run.len() as u64));
                 }
             }

@@ -37,7 +37,11 @@ struct DraftTable {
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(snapshot: &'a Snapshot, limits: Limits, database: Option<&'a Arc<Database>>) -> Self {
+    pub fn new(
+        snapshot: &'a Snapshot,
+        limits: Limits,
+        database: Option<&'a Arc<Database>>,
+    ) -> Self {
         Self {
             snapshot,
             limits,
@@ -76,7 +80,10 @@ impl<'a> Draft<'a> {
         let drafted = self.by_name.get(name.as_ref()).copied();
         let existing = match drafted {
             Some(at) => self.tables[at].existing.clone(),
-            None => self.database.and_then(|database| database.table(&name)).cloned(),
+            None => self
+                .database
+                .and_then(|database| database.table(&name))
+                .cloned(),
         };
         let is_new_table = drafted.is_none() && existing.is_none();
         if is_new_table {
@@ -88,8 +95,14 @@ impl<'a> Draft<'a> {
             limits: &self.limits,
             existing: existing.as_deref(),
             table,
-            tags: table.map_or_else(|| existing.as_ref().map_or(0, |t| t.series_key().len()), |t| t.tags),
-            columns: table.map_or_else(|| existing.as_ref().map_or(0, |t| t.limited_columns()), |t| t.columns),
+            tags: table.map_or_else(
+                || existing.as_ref().map_or(0, |t| t.series_key().len()),
+                |t| t.tags,
+            ),
+            columns: table.map_or_else(
+                || existing.as_ref().map_or(0, |t| t.limited_columns()),
+                |t| t.columns,
+            ),
             added: Vec::new(),
             kinds: HashMap::new(),
         };
@@ -131,7 +144,9 @@ impl<'a> Draft<'a> {
         }
         if is_new_table {
             // Its id comes behind those of the line that made the table (spec/write-and-storage.md §5.2).
-            table.added.push((TIME_COLUMN.to_string(), ColumnKind::Time));
+            table
+                .added
+                .push((TIME_COLUMN.to_string(), ColumnKind::Time));
         }
         Ok(false)
     }
@@ -159,7 +174,8 @@ impl LineColumns<'_> {
             .or_else(|| self.kinds.get(name.as_ref()).copied());
         check_column(present, &name, kind)?;
         if present.is_none() {
-            self.limits.check_new_column(self.columns, self.tags, kind)?;
+            self.limits
+                .check_new_column(self.columns, self.tags, kind)?;
             self.columns += 1;
             self.tags += usize::from(kind == ColumnKind::Tag);
             self.kinds.insert(name.to_string(), kind);

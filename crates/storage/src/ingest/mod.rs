@@ -154,7 +154,9 @@ pub fn pass(request: &WriteRequest<'_>, context: &Context<'_>) -> Result<Pass, W
     if cells > CELLS_MAX {
         return Err(WriteError::Failed(Error::new(
             ErrorKind::TooLarge,
-            format!("the lines unfold into {cells} values, more than {CELLS_MAX}: send fewer at once"),
+            format!(
+                "the lines unfold into {cells} values, more than {CELLS_MAX}: send fewer at once"
+            ),
         )));
     }
     let batches = lines.tables.into_iter().filter_map(Rows::finish).collect();
@@ -179,7 +181,10 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn add(&mut self, line: &Line<'_>, fields: &[Field<'_>]) -> Result<(), Error> {
         if self.draft.is_empty()
-            && let Some(known) = self.texts.as_ref().and_then(|texts| texts.read().get(line.series))
+            && let Some(known) = self
+                .texts
+                .as_ref()
+                .and_then(|texts| texts.read().get(line.series))
             && self.push(known, line, fields)? == Pushed::Yes
         {
             return Ok(());
@@ -211,7 +216,9 @@ impl Lines<'_> {
     fn intern(&mut self, series: &Series<'_>) -> Result<Known, Error> {
         let gone = || Error::internal("a table vanished between check and use");
         let database = self.database.ok_or_else(gone)?;
-        let table = database.table(&series.measurement.unescape()).ok_or_else(gone)?;
+        let table = database
+            .table(&series.measurement.unescape())
+            .ok_or_else(gone)?;
         let mut values = vec![None; table.series_key().len()];
         for (key, value) in &series.tags {
             let position = table
@@ -230,23 +237,37 @@ impl Lines<'_> {
         Ok(Known {
             table: table.id,
             series: number.ok_or_else(|| {
-                Error::new(ErrorKind::TooLarge, format!("table '{}' has too many series", table.name))
+                Error::new(
+                    ErrorKind::TooLarge,
+                    format!("table '{}' has too many series", table.name),
+                )
             })?,
         })
     }
 
     #[inline]
-    fn push(&mut self, known: Known, line: &Line<'_>, fields: &[Field<'_>]) -> Result<Pushed, Error> {
+    fn push(
+        &mut self,
+        known: Known,
+        line: &Line<'_>,
+        fields: &[Field<'_>],
+    ) -> Result<Pushed, Error> {
         let Some(at) = self.rows_of(known.table) else {
             return Ok(Pushed::NeedsColumn);
         };
         let (precision, default_time) = (self.precision, self.default_time);
-        self.tables[at].push(known.series, fields, || time_of(precision, default_time, line))
+        self.tables[at].push(known.series, fields, || {
+            time_of(precision, default_time, line)
+        })
     }
 
     /// Index into `tables`; `None` when the snapshot does not have the table.
     fn rows_of(&mut self, table: TableId) -> Option<usize> {
-        if self.tables.first().is_some_and(|rows| rows.table.id == table) {
+        if self
+            .tables
+            .first()
+            .is_some_and(|rows| rows.table.id == table)
+        {
             return Some(0);
         }
         if let Some(at) = self.by_table.get(&table) {

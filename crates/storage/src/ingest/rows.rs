@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array,
-};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_buffer::NullBufferBuilder;
 use catalog::{ColumnId, ColumnKind, FieldType, Table, check_column};
@@ -223,7 +221,9 @@ impl Column {
                     &name,
                     kind_of(&value),
                 )?;
-                return Err(Error::internal(format!("field '{name}' does not fit its column")));
+                return Err(Error::internal(format!(
+                    "field '{name}' does not fit its column"
+                )));
             }
         }
         self.nulls.append_non_null();

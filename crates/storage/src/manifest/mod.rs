@@ -118,7 +118,10 @@ impl Manifest {
             if file.id < self.next_file {
                 return broken(format!("adds file {}, which was used before", file.id));
             }
-            if file.min_time > file.max_time || file.first_sequence > file.last_sequence || file.rows == 0 {
+            if file.min_time > file.max_time
+                || file.first_sequence > file.last_sequence
+                || file.rows == 0
+            {
                 return broken(format!("adds file {} with impossible bounds", file.id));
             }
         }

@@ -105,7 +105,10 @@ pub struct Output {
 #[derive(Clone, Debug)]
 pub enum OutputColumn {
     /// By rank: an index into `values`, or null.
-    Tag { codes: Int32Array, values: ArrayRef },
+    Tag {
+        codes: Int32Array,
+        values: ArrayRef,
+    },
     Time,
     Field {
         /// Index into [`Chunk::fields`].
@@ -239,7 +242,9 @@ impl Merge {
         let cursor = &mut self.cursors[source];
         let chunk = Arc::clone(&self.chunks[cursor.chunk as usize]);
         let span = chunk.spans[cursor.span];
-        let limit = span.end.min(cursor.position.saturating_add(room.max(1) as u32));
+        let limit = span
+            .end
+            .min(cursor.position.saturating_add(room.max(1) as u32));
         loop {
             let row = chunk.rows.at(cursor.position);
             let time = chunk.times[row as usize];
@@ -435,7 +440,9 @@ impl Pending {
     }
 
     fn references(&self) -> impl Iterator<Item = &(u32, u32)> {
-        self.rows.iter().chain(self.older.iter().map(|(_, row)| row))
+        self.rows
+            .iter()
+            .chain(self.older.iter().map(|(_, row)| row))
     }
 
     fn references_mut(&mut self) -> impl Iterator<Item = &mut (u32, u32)> {

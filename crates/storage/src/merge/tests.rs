@@ -22,9 +22,15 @@ fn output(batch_rows: usize) -> Output {
             Field::new("b", DataType::Int64, true),
         ])),
         columns: vec![
-            OutputColumn::Field { field: 0, null: null() },
+            OutputColumn::Field {
+                field: 0,
+                null: null(),
+            },
             OutputColumn::Time,
-            OutputColumn::Field { field: 1, null: null() },
+            OutputColumn::Field {
+                field: 1,
+                null: null(),
+            },
         ],
         batch_rows,
     }
@@ -37,7 +43,10 @@ fn segment_chunks(rows: &[Row]) -> Vec<Chunk> {
         table: TableId(0),
         series: rows.iter().map(|row| row.0).collect(),
         times: rows.iter().map(|row| row.1).collect(),
-        columns: vec![(ColumnId(0), Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()))],
+        columns: vec![(
+            ColumnId(0),
+            Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()),
+        )],
     };
     let b: Int64Array = rows.iter().map(|row| row.3).collect();
     let has_b = b.null_count() < b.len();
@@ -84,8 +93,12 @@ fn file_chunks(rows: &[Row], chunk_rows: usize) -> Vec<Chunk> {
             rows: Rows::Sorted,
             times: rows.iter().map(|row| row.1).collect(),
             fields: vec![
-                Some(Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>())),
-                Some(Arc::new(rows.iter().map(|row| row.3).collect::<Int64Array>())),
+                Some(Arc::new(
+                    rows.iter().map(|row| row.2).collect::<Int64Array>(),
+                )),
+                Some(Arc::new(
+                    rows.iter().map(|row| row.3).collect::<Int64Array>(),
+                )),
             ],
         })
         .collect()
@@ -98,7 +111,10 @@ fn slow(sources: &[Vec<Row>]) -> Vec<Row> {
         fields.0 = row.2.or(fields.0);
         fields.1 = row.3.or(fields.1);
     }
-    merged.into_iter().map(|((series, time), (a, b))| (series, time, a, b)).collect()
+    merged
+        .into_iter()
+        .map(|((series, time), (a, b))| (series, time, a, b))
+        .collect()
 }
 
 fn fast(sources: Vec<Vec<Chunk>>, batch_rows: usize) -> Vec<Row> {
@@ -114,7 +130,8 @@ fn fast(sources: Vec<Vec<Chunk>>, batch_rows: usize) -> Vec<Row> {
                 let a = merged.batch.column(0).as_primitive::<Int64Type>();
                 let b = merged.batch.column(2).as_primitive::<Int64Type>();
                 rows.extend((0..merged.times.len()).map(|row| {
-                    let value = |column: &Int64Array| column.is_valid(row).then(|| column.value(row));
+                    let value =
+                        |column: &Int64Array| column.is_valid(row).then(|| column.value(row));
                     (merged.ranks[row], merged.times[row], value(a), value(b))
                 }));
             }
@@ -126,7 +143,9 @@ fn fast(sources: Vec<Vec<Chunk>>, batch_rows: usize) -> Vec<Row> {
 fn merging_agrees_with_a_map() {
     let mut state = 1u64;
     let mut random = |below: u64| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 33) % below
     };
     for _ in 0..400 {
@@ -157,10 +176,15 @@ fn merging_agrees_with_a_map() {
 
 #[test]
 fn clipping_keeps_only_the_range() {
-    let rows: Vec<Row> = (0..10).map(|time| (time % 2, i64::from(time), Some(1), None)).collect();
+    let rows: Vec<Row> = (0..10)
+        .map(|time| (time % 2, i64::from(time), Some(1), None))
+        .collect();
     let mut chunks = segment_chunks(&rows);
     chunks[0].clip(&(3..=6));
-    let times: Vec<(u32, i64)> = fast(vec![chunks], 4).iter().map(|row| (row.0, row.1)).collect();
+    let times: Vec<(u32, i64)> = fast(vec![chunks], 4)
+        .iter()
+        .map(|row| (row.0, row.1))
+        .collect();
     assert_eq!(times, [(0, 4), (0, 6), (1, 3), (1, 5)]);
     let mut chunks = segment_chunks(&rows);
     chunks[0].clip(&(20..=30));

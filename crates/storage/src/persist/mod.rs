@@ -24,7 +24,11 @@ const FILE_ROWS_MAX: u64 = 1 << 21;
 
 /// The windows to make files for, one at a time.
 pub fn windows(segments: &[Arc<Segment>]) -> Vec<Window> {
-    plan::plan(segments.iter().flat_map(|segment| segment.batch.times.iter().copied()))
+    plan::plan(
+        segments
+            .iter()
+            .flat_map(|segment| segment.batch.times.iter().copied()),
+    )
 }
 
 /// The files of one window: its rows of all segments (oldest first), merged. CPU work of seconds for millions of rows.
@@ -56,8 +60,14 @@ pub fn files_of_window(
             .iter()
             .map(|number| SeriesKey::clone(known.key(*number)))
             .collect();
-        let (output, fields) =
-            Output::of_columns(table, &columns, Arc::clone(&schema), &known, &ranking, BATCH_ROWS);
+        let (output, fields) = Output::of_columns(
+            table,
+            &columns,
+            Arc::clone(&schema),
+            &known,
+            &ranking,
+            BATCH_ROWS,
+        );
         (ranking, keys, output, fields)
     };
     let mut merge = Merge::new(output, overlapping.len());
@@ -73,8 +83,8 @@ pub fn files_of_window(
         match merge.step()? {
             Step::Need(source) => {
                 let first_time = !std::mem::replace(&mut given[source], true);
-                let chunk = first_time
-                    .then(|| clipped(overlapping[source], &ranking, &fields, window));
+                let chunk =
+                    first_time.then(|| clipped(overlapping[source], &ranking, &fields, window));
                 merge.supply(source, chunk);
             }
             Step::Rows(merged) => files.write(&merged)?,
@@ -123,7 +133,8 @@ impl Files<'_> {
     fn end_file(&mut self) -> Result<(), Error> {
         if let Some(writer) = self.current.take() {
             let keys = self.keys;
-            self.finished.push(writer.finish(|rank| &keys[rank as usize])?);
+            self.finished
+                .push(writer.finish(|rank| &keys[rank as usize])?);
         }
         Ok(())
     }

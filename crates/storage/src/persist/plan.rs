@@ -35,7 +35,10 @@ pub fn plan(times: impl Iterator<Item = i64> + Clone) -> Vec<Window> {
         numbers.sort_unstable();
         numbers.dedup();
         if numbers.len() as u64 * ROWS_PER_WINDOW_LEAST <= rows.max(ROWS_PER_WINDOW_LEAST) {
-            return numbers.into_iter().map(|number| window(number, length)).collect();
+            return numbers
+                .into_iter()
+                .map(|number| window(number, length))
+                .collect();
         }
     }
     vec![Window {
@@ -60,7 +63,10 @@ mod tests {
 
     fn days(windows: &[Window]) -> Vec<(i64, i64)> {
         let day = |time: i64| time.div_euclid(DAY_NS);
-        windows.iter().map(|window| (day(window.first), day(window.last))).collect()
+        windows
+            .iter()
+            .map(|window| (day(window.first), day(window.last)))
+            .collect()
     }
 
     #[test]
@@ -70,7 +76,13 @@ mod tests {
         assert_eq!(days(&plan([0, 2 * DAY_NS].into_iter())), [(0, 6)]);
         assert_eq!(days(&plan([0, 20 * DAY_NS].into_iter())), [(0, 27)]);
         let far = plan([0, 4000 * DAY_NS].into_iter());
-        assert_eq!(far, [Window { first: i64::MIN, last: i64::MAX }]);
+        assert_eq!(
+            far,
+            [Window {
+                first: i64::MIN,
+                last: i64::MAX
+            }]
+        );
         let dense = (0..10_000).map(|row| row % 2 * DAY_NS + row);
         assert_eq!(days(&plan(dense)), [(0, 0), (1, 1)]);
     }

@@ -73,9 +73,10 @@ impl Source {
     fn rows(&self) -> u64 {
         match self {
             Self::File(selection) => selection.series.iter().map(|(_, from, to)| to - from).sum(),
-            Self::Segment { spans, .. } => {
-                spans.iter().map(|span| u64::from(span.end - span.start)).sum()
-            }
+            Self::Segment { spans, .. } => spans
+                .iter()
+                .map(|span| u64::from(span.end - span.start))
+                .sum(),
         }
     }
 
@@ -142,23 +143,21 @@ impl fmt::Display for Pruned {
 }
 
 /// Plans a scan of the table's state at this moment.
-pub async fn plan(request: &ScanRequest, buffer: &TableBuffer, store: &Store) -> Result<Scan, Error> {
+pub async fn plan(
+    request: &ScanRequest,
+    buffer: &TableBuffer,
+    store: &Store,
+) -> Result<Scan, Error> {
     let view = buffer.view();
     let range = &request.time_range;
     let overlaps = |first: i64, last: i64| first <= *range.end() && *range.start() <= last;
-    let files: Vec<(Arc<DataFile>, Arc<Footer>)> = stream::iter(
-        view.files
-            .iter()
-            .filter(|file| overlaps(file.entry.min_time, file.entry.max_time))
-            .cloned(),
-    )
-    .map(|file| async move {
-        let footer = file.footer(store, buffer).await?;
-        Ok::<_, Error>((file, footer))
-    })
-    .buffered(FOOTERS_AT_ONCE)
-    .try_collect()
-    .await?;
+    let mut overlapping: Vec<Arc<DataFile>> = Vec::new();
+    for file in view.files.iter() {
+        if overlaps(file.entry.min_time, file.entry.max_time) {
+            overlapping.push(Arc::clone(file));
+        }
+    }
+    let files = read_footers(overlapping, buffer, store).await?;
     let segments: Vec<&Arc<Segment>> = view
         .segments()
         .filter(|segment| overlaps(segment.min_time, segment.max_time))
@@ -183,11 +182,20 @@ pub async fn plan(request: &ScanRequest, buffer: &TableBuffer, store: &Store) ->
             known.ranking(matching.into_iter())
         }
     };
-    let (output, fields) =
-        Output::of_columns(&request.table, &columns, schema, &known, &ranking, BATCH_ROWS);
+    let (output, fields) = Output::of_columns(
+        &request.table,
+        &columns,
+        schema,
+        &known,
+        &ranking,
+        BATCH_ROWS,
+    );
     drop(known);
 
-    let names: Arc<[String]> = fields.iter().map(|column| column.name.to_string()).collect();
+    let names: Arc<[String]> = fields
+        .iter()
+        .map(|column| column.name.to_string())
+        .collect();
     let ids: Arc<[ColumnId]> = fields.iter().map(|column| column.id).collect();
     let mut pruned = Pruned {
         files: (0, view.files.len()),
@@ -224,7 +232,11 @@ pub async fn plan(request: &ScanRequest, buffer: &TableBuffer, store: &Store) ->
     }
     let groups = group(sources);
     pruned.groups = groups.len();
-    pruned.largest_group = groups.iter().map(|group| group.sources.len()).max().unwrap_or(0);
+    pruned.largest_group = groups
+        .iter()
+        .map(|group| group.sources.len())
+        .max()
+        .unwrap_or(0);
     let groups = split(groups, request.partitions, ranking.by_rank.len() as u32);
     Ok(Scan {
         store: Store::clone(store),
@@ -232,6 +244,21 @@ pub async fn plan(request: &ScanRequest, buffer: &TableBuffer, store: &Store) ->
         partitions: distribute(groups, request.partitions),
         pruned,
     })
+}
+
+async fn read_footers(
+    files: Vec<Arc<DataFile>>,
+    buffer: &TableBuffer,
+    store: &Store,
+) -> Result<Vec<(Arc<DataFile>, Arc<Footer>)>, Error> {
+    stream::iter(files)
+        .map(async |file: Arc<DataFile>| {
+            let footer = file.footer(store, buffer).await?;
+            Ok((file, footer))
+        })
+        .buffered(FOOTERS_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 fn projected(request: &ScanRequest) -> Result<(Vec<&Column>, SchemaRef), Error> {
@@ -267,7 +294,10 @@ fn matching_series(
     let columns: Vec<ArrayRef> = tags
         .iter()
         .map(|tag| {
-            let position = request.table.series_key_position(tag.id).unwrap_or(usize::MAX);
+            let position = request
+                .table
+                .series_key_position(tag.id)
+                .unwrap_or(usize::MAX);
             Arc::new(known.tag_column(position, candidates)) as ArrayRef
         })
         .collect();
@@ -277,7 +307,9 @@ fn matching_series(
         .map_err(|cause| Error::internal("cannot show series to a filter").with_source(cause))?;
     let verdict = filter(&batch)?;
     if verdict.len() != candidates.len() {
-        return Err(Error::internal("a series filter did not judge every series"));
+        return Err(Error::internal(
+            "a series filter did not judge every series",
+        ));
     }
     Ok(candidates
         .iter()

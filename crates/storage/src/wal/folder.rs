@@ -91,7 +91,11 @@ impl FolderLog {
     }
 
     pub fn append(&mut self, frames: &[u8], last_sequence: u64) -> Result<(), Error> {
-        if self.current.as_ref().is_some_and(|current| current.bytes >= SEGMENT_BYTES_MAX) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.bytes >= SEGMENT_BYTES_MAX)
+        {
             self.rotate();
         }
         let current = match &mut self.current {
@@ -101,7 +105,8 @@ impl FolderLog {
                 // A number is used once, whether its segment came about or not.
                 self.next_number += 1;
                 self.current.insert(begun.map_err(|cause| {
-                    Error::internal("error writing wal file: cannot begin a segment").with_source(cause)
+                    Error::internal("error writing wal file: cannot begin a segment")
+                        .with_source(cause)
                 })?)
             }
         };
@@ -162,7 +167,10 @@ impl FolderLog {
 
 fn begin(folder: &Path, epoch: u64, number: u64) -> io::Result<Current> {
     let path = folder.join(wal_segment_name(number));
-    let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .open(&path)?;
     file.write_all(&encode_segment_header(SegmentHeader { epoch, number }))?;
     file.sync_all()?;
     sync_folder(folder)?;

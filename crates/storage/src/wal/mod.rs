@@ -259,13 +259,17 @@ impl Writer {
         for entry in &entries {
             entry.payload.write_frame(entry.sequence, frames);
         }
-        self.last_sequence = entries.last().map_or(self.last_sequence, |entry| entry.sequence);
+        self.last_sequence = entries
+            .last()
+            .map_or(self.last_sequence, |entry| entry.sequence);
         let started = self.clock.monotonic();
         let written = self.place.append(frames, self.last_sequence);
         let flushed = self.clock.monotonic();
         let counters = &self.shared.counters;
         counters.flushes.fetch_add(1, Ordering::Relaxed);
-        counters.bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
+        counters
+            .bytes
+            .fetch_add(frames.len() as u64, Ordering::Relaxed);
         let flush_ns = (flushed - started).as_nanos() as u64;
         counters.flush_ns.fetch_add(flush_ns, Ordering::Relaxed);
         match written {
@@ -274,7 +278,8 @@ impl Writer {
                 tracing::error!(error = %fault, writes = entries.len(), "log flush failed");
                 if fault.kind() == ErrorKind::Conflict {
                     // A newer process owns this log: retrying would fork history.
-                    self.shared.queue.lock().closed = Some((ErrorKind::Internal, fault.to_string()));
+                    self.shared.queue.lock().closed =
+                        Some((ErrorKind::Internal, fault.to_string()));
                 }
                 for entry in entries {
                     entry.answer(Err(Error::internal(fault.to_string())));
@@ -290,7 +295,9 @@ impl Writer {
 
     fn apply(&self, entries: Vec<Entry>) {
         for mut entry in entries {
-            let applied = self.buffer.apply(entry.sequence, std::mem::take(&mut entry.batches));
+            let applied = self
+                .buffer
+                .apply(entry.sequence, std::mem::take(&mut entry.batches));
             entry.answer(applied);
         }
     }

@@ -113,7 +113,9 @@ fn open_envelope<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
         Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
     };
     if bytes.get(..8) != Some(MAGIC) {
-        return Err(Error::corrupt("not a manifest object, or one of a newer version"));
+        return Err(Error::corrupt(
+            "not a manifest object, or one of a newer version",
+        ));
     }
     let (Some(length), Some(checksum)) = (number(8), number(12)) else {
         return Err(Error::corrupt("the manifest object ends in its header"));
@@ -126,7 +128,9 @@ fn open_envelope<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
         )));
     }
     if crc32fast::hash(payload) != checksum {
-        return Err(Error::corrupt("checksum of the manifest object does not match"));
+        return Err(Error::corrupt(
+            "checksum of the manifest object does not match",
+        ));
     }
     serde_json::from_slice(payload)
         .map_err(|cause| Error::corrupt("the manifest object cannot be read").with_source(cause))

@@ -56,14 +56,18 @@ pub fn decode_segment_header(bytes: &[u8]) -> Result<SegmentHeader, Error> {
     let mut reader = Reader { rest: bytes };
     let covered = bytes.get(..24).ok_or_else(short)?;
     if reader.take(8)? != MAGIC {
-        return Err(Error::corrupt("not a log segment, or one of a newer version"));
+        return Err(Error::corrupt(
+            "not a log segment, or one of a newer version",
+        ));
     }
     let header = SegmentHeader {
         epoch: reader.u64()?,
         number: reader.u64()?,
     };
     if reader.u32()? != crc32fast::hash(covered) {
-        return Err(Error::corrupt("checksum of the segment header does not match"));
+        return Err(Error::corrupt(
+            "checksum of the segment header does not match",
+        ));
     }
     Ok(header)
 }
@@ -79,15 +83,17 @@ pub struct Payload {
 impl Payload {
     /// Encodes one write: its batches, all tables of it.
     pub fn encode(batches: &[(&Batch, &SeriesTable)], compress: bool) -> Result<Self, Error> {
-        let mut bytes = Vec::with_capacity(256 + batches.iter().map(|(b, _)| b.rows() * 32).sum::<usize>());
+        let mut bytes =
+            Vec::with_capacity(256 + batches.iter().map(|(b, _)| b.rows() * 32).sum::<usize>());
         put_varint(&mut bytes, batches.len() as u64);
         for (batch, series) in batches {
             encode_batch(batch, series, &mut bytes)?;
         }
         let mut codec = CODEC_PLAIN;
         if compress {
-            bytes = zstd::bulk::compress(&bytes, 1)
-                .map_err(|cause| Error::internal("cannot compress a log frame").with_source(cause))?;
+            bytes = zstd::bulk::compress(&bytes, 1).map_err(|cause| {
+                Error::internal("cannot compress a log frame").with_source(cause)
+            })?;
             codec = CODEC_ZSTD;
         }
         if bytes.len() > PAYLOAD_BYTES_MAX {
@@ -148,7 +154,9 @@ pub fn next_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Error> {
     let codec = reader.u8()?;
     reader.take(3)?;
     if reader.u32()? != crc32fast::hash(covered) {
-        return Err(Error::corrupt("checksum of the frame header does not match"));
+        return Err(Error::corrupt(
+            "checksum of the frame header does not match",
+        ));
     }
     let payload = reader.take(length)?;
     Ok(Some(Frame {
@@ -175,8 +183,9 @@ impl Frame<'_> {
                     .and_then(|bytes| usize::try_from(bytes).ok())
                     .filter(|bytes| *bytes <= PAYLOAD_BYTES_MAX)
                     .ok_or_else(|| Error::corrupt("the frame does not tell its size"))?;
-                let plain = zstd::bulk::decompress(self.payload, bound)
-                    .map_err(|cause| Error::corrupt("the frame does not decompress").with_source(cause))?;
+                let plain = zstd::bulk::decompress(self.payload, bound).map_err(|cause| {
+                    Error::corrupt("the frame does not decompress").with_source(cause)
+                })?;
                 decode_payload(&plain)
             }
             other => Err(Error::corrupt(format!("frame codec {other} is not known"))),
@@ -254,7 +263,9 @@ fn encode_column(values: &ArrayRef, out: &mut Vec<u8>) -> Result<(), Error> {
         DataType::Utf8 => STRING,
         DataType::Boolean => BOOLEAN,
         other => {
-            return Err(Error::internal(format!("a field cannot be of type {other}")));
+            return Err(Error::internal(format!(
+                "a field cannot be of type {other}"
+            )));
         }
     };
     out.push(kind);
@@ -341,7 +352,10 @@ fn decode_batch(reader: &mut Reader<'_>, cells_left: &mut u64) -> Result<Decoded
     for _ in 0..count {
         let id = ColumnId(reader.small("column id")?);
         if columns.last().is_some_and(|(last, _)| *last >= id) {
-            return Err(Error::corrupt(format!("column id {} is out of order", id.0)));
+            return Err(Error::corrupt(format!(
+                "column id {} is out of order",
+                id.0
+            )));
         }
         columns.push((id, decode_column(reader, rows)?));
     }
@@ -377,15 +391,24 @@ fn decode_column(reader: &mut Reader<'_>, rows: usize) -> Result<ArrayRef, Error
             let values = bytes
                 .chunks_exact(8)
                 .map(|chunk| f64::from_le_bytes(chunk.try_into().unwrap_or_default()));
-            Arc::new(Float64Array::new(spread(values, rows, nulls.as_ref()), nulls))
+            Arc::new(Float64Array::new(
+                spread(values, rows, nulls.as_ref()),
+                nulls,
+            ))
         }
         INTEGER => {
             let values = reader.integers(valid)?.into_iter();
             Arc::new(Int64Array::new(spread(values, rows, nulls.as_ref()), nulls))
         }
         UNSIGNED => {
-            let values = reader.integers(valid)?.into_iter().map(|value| value as u64);
-            Arc::new(UInt64Array::new(spread(values, rows, nulls.as_ref()), nulls))
+            let values = reader
+                .integers(valid)?
+                .into_iter()
+                .map(|value| value as u64);
+            Arc::new(UInt64Array::new(
+                spread(values, rows, nulls.as_ref()),
+                nulls,
+            ))
         }
         STRING => decode_strings(reader, rows, valid, nulls)?,
         BOOLEAN => {
@@ -575,7 +598,9 @@ impl<'a> Reader<'a> {
         let count: usize = self.small("count")?;
         match count.checked_mul(least) {
             Some(bytes) if bytes <= self.rest.len() => Ok(count),
-            _ => Err(Error::corrupt(format!("a count of {count} is more than the bytes hold"))),
+            _ => Err(Error::corrupt(format!(
+                "a count of {count} is more than the bytes hold"
+            ))),
         }
     }
 
@@ -590,7 +615,11 @@ impl<'a> Reader<'a> {
             2 => chunks(bytes, |chunk| add(u64::from(u16::from_le_bytes(chunk)))),
             4 => chunks(bytes, |chunk| add(u64::from(u32::from_le_bytes(chunk)))),
             8 => chunks(bytes, |chunk| add(u64::from_le_bytes(chunk))),
-            other => return Err(Error::corrupt(format!("integer width {other} is not known"))),
+            other => {
+                return Err(Error::corrupt(format!(
+                    "integer width {other} is not known"
+                )));
+            }
         })
     }
 
