@@ -13,6 +13,8 @@ mod auth;
 
 mod http;
 
+// What a caller needs to fill in a `Config` and to tell time.
+pub use catalog::Limits;
 pub use config::{AuthorizationExempt, Config, ObjectStoreKind};
 pub use node::Node;
-pub use runtime::{Error, ErrorKind};
+pub use runtime::{Clock, Error, ErrorKind, SystemClock};

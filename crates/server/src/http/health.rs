@@ -34,13 +34,13 @@ pub(crate) fn ping(services: &Services) -> Result<Response<ResponseBody>, Failur
         product_name: &'a str,
         version: &'a str,
         revision: &'a str,
-        process_id: Uuid,
+        process_id: String,
     }
     let body = Body {
         product_name: PRODUCT_NAME,
         version: &services.version_text,
         revision: &services.revision,
-        process_id: services.process_id,
+        process_id: services.process_id.to_string(),
     };
     let body = serde_json::to_vec(&body)
         .map_err(|fault| Error::internal("cannot encode the answer").with_source(fault))?;

@@ -96,27 +96,20 @@ impl Services {
     }
 }
 
-/// One request, ready for its handler.
-pub(crate) struct Call {
-    pub(crate) head: Parts,
-    pub(crate) peer: IpAddr,
-}
-
 /// Answers one request; whatever goes wrong becomes a response.
 pub(crate) async fn handle(
     services: Arc<Services>,
     request: Request<Incoming>,
     peer: IpAddr,
 ) -> Response<ResponseBody> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let endpoint = router::find(head.method.as_str(), head.uri.path());
     let mut meter = Meter::start(&services.metrics, endpoint);
-    let mut call = Call { head, peer };
 
-    let mut response = if call.head.method == Method::OPTIONS {
+    let mut response = if head.method == Method::OPTIONS {
         preflight()
     } else {
-        match answer(&services, &mut call, body, endpoint).await {
+        match answer(&services, &mut head, body, endpoint).await {
             Ok(mut response) => {
                 response
                     .headers_mut()
@@ -124,7 +117,7 @@ pub(crate) async fn handle(
                 response
             }
             Err(failure) => {
-                CallSummary::of(&call.head, peer).log_failure(&failure.reason());
+                CallSummary::of(&head, peer).log_failure(&failure.reason());
                 failure.into_response()
             }
         }
@@ -132,29 +125,36 @@ pub(crate) async fn handle(
     let cluster_uuid = services.cluster_uuid.clone();
     response.headers_mut().insert(CLUSTER_UUID, cluster_uuid);
     meter.answered(response.status());
-    response.map(|body| body.metered(meter))
+    response.map(|body| {
+        let body = body.metered(meter);
+        if body.is_streamed() {
+            body.reporting(CallSummary::of(&head, peer))
+        } else {
+            body
+        }
+    })
 }
 
 async fn answer(
     services: &Services,
-    call: &mut Call,
+    head: &mut Parts,
     body: Incoming,
     endpoint: Option<usize>,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let uri = call.head.uri.clone();
+    let uri = head.uri.clone();
     let caller = services.gate.admit(
         &services.catalog,
         uri.path(),
         uri.query(),
-        &mut call.head.headers,
+        &mut head.headers,
     )?;
     let endpoint = endpoint.ok_or_else(Failure::no_route)?;
-    dispatch(services, call, caller, body, ENDPOINTS[endpoint].route).await
+    dispatch(services, head, caller, body, ENDPOINTS[endpoint].route).await
 }
 
 async fn dispatch(
     services: &Services,
-    call: &Call,
+    head: &Parts,
     caller: Caller,
     body: Incoming,
     route: Route,
@@ -163,11 +163,11 @@ async fn dispatch(
         Route::Health => Ok(health::health()),
         Route::Ping => health::ping(services),
         Route::Metrics => Ok(services.metrics.show()?),
-        Route::WriteLp => v3::write::write_lp(services, call, body).await,
-        Route::QuerySql => v3::query::query_sql(services, call, body).await,
-        Route::ListDatabases => v3::database::list(services, call).await,
-        Route::CreateDatabase => v3::database::create(services, call, body).await,
-        Route::DeleteDatabase => v3::database::delete(services, call).await,
+        Route::WriteLp => v3::write::write_lp(services, head, body).await,
+        Route::QuerySql => v3::query::query_sql(services, head, body).await,
+        Route::ListDatabases => v3::database::list(services, head).await,
+        Route::CreateDatabase => v3::database::create(services, head, body).await,
+        Route::DeleteDatabase => v3::database::delete(services, head).await,
         Route::CreateAdminToken => v3::token::create_admin(services).await,
         Route::RegenerateAdminToken => v3::token::regenerate_admin(services, caller).await,
     }

@@ -11,6 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::error::CallSummary;
 use super::metrics::Meter;
 use crate::Error;
 
@@ -18,6 +19,8 @@ use crate::Error;
 pub(crate) struct ResponseBody {
     content: Content,
     meter: Option<Meter>,
+    /// Whose log line a fault in the middle of the body is.
+    call: Option<CallSummary>,
 }
 
 enum Content {
@@ -55,10 +58,22 @@ impl ResponseBody {
         self
     }
 
+    /// Whether a fault can still happen while the body is sent.
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.content, Content::Streamed(_))
+    }
+
+    /// Logs such a fault as the failure of `call`; there is no status left to tell the client.
+    pub(crate) fn reporting(mut self, call: CallSummary) -> Self {
+        self.call = Some(call);
+        self
+    }
+
     fn of(content: Content) -> Self {
         Self {
             content,
             meter: None,
+            call: None,
         }
     }
 
@@ -96,7 +111,12 @@ impl Body for ResponseBody {
                     self.count(chunk.len(), false);
                     Poll::Ready(Some(Ok(Frame::data(chunk))))
                 }
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Err(error))) => {
+                    if let Some(call) = &self.call {
+                        call.log_failure(&error);
+                    }
+                    Poll::Ready(Some(Err(error)))
+                }
                 Poll::Ready(None) => {
                     self.count(0, true);
                     Poll::Ready(None)

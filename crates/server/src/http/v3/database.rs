@@ -11,6 +11,7 @@ use catalog::{Database, HardDelete};
 use chrono::DateTime;
 use futures::{StreamExt, stream};
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
@@ -18,13 +19,13 @@ use crate::http::body::{from_json, require_json};
 use crate::http::encode::{self, Format};
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
-use crate::http::{Call, Services, parameters};
+use crate::http::{Services, parameters};
 use crate::{Error, ErrorKind, duration};
 
 /// `GET`: the names of databases, live ones first.
 pub(crate) async fn list(
     services: &Services,
-    call: &Call,
+    head: &Parts,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
     struct Parameters {
@@ -32,7 +33,7 @@ pub(crate) async fn list(
         #[serde(default)]
         show_deleted: bool,
     }
-    let parameters: Parameters = parameters::decode(call.head.uri.query())?;
+    let parameters: Parameters = parameters::decode(head.uri.query())?;
     let databases = services.catalog.snapshot().databases();
     let rows = rows(&databases, parameters.show_deleted)?;
     let response = encode::respond(
@@ -47,7 +48,7 @@ pub(crate) async fn list(
 /// `POST`: a new database, perhaps with a retention period.
 pub(crate) async fn create(
     services: &Services,
-    call: &Call,
+    head: &Parts,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
@@ -55,8 +56,8 @@ pub(crate) async fn create(
         db: String,
         retention_period: Option<String>,
     }
-    require_json(&call.head.headers)?;
-    let fields: Fields = from_json(&services.read_body(&call.head, body).await?)?;
+    require_json(&head.headers)?;
+    let fields: Fields = from_json(&services.read_body(head, body).await?)?;
     let retention = parse_retention(fields.retention_period.as_deref())?;
     let catalog = Arc::clone(&services.catalog);
     services
@@ -73,14 +74,14 @@ pub(crate) async fn create(
 /// `DELETE`: hides a database now; its data goes later.
 pub(crate) async fn delete(
     services: &Services,
-    call: &Call,
+    head: &Parts,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
     struct Parameters {
         db: String,
         hard_delete_at: Option<String>,
     }
-    let parameters: Parameters = parameters::decode(call.head.uri.query())?;
+    let parameters: Parameters = parameters::decode(head.uri.query())?;
     let now_ms = services.world.clock.now_ms();
     let when = parse_hard_delete(parameters.hard_delete_at.as_deref(), now_ms)?;
     let catalog = Arc::clone(&services.catalog);

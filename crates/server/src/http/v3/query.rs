@@ -3,7 +3,7 @@
 //! Parameters: spec/http-api.md §5.1; statuses: spec/query-sql.md §1.4. Not here: planning and running (`query`), how rows
 //! look (`encode`).
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -14,10 +14,10 @@ use serde_json::{Map, Value};
 use crate::http::body::from_json;
 use crate::http::encode::accept::choose;
 use crate::http::encode::{self, Batches, Format};
-use crate::http::error::{CallSummary, Failure};
+use crate::http::error::Failure;
 use crate::http::metrics::QueryTimer;
 use crate::http::response::ResponseBody;
-use crate::http::{Call, Services, parameters};
+use crate::http::{Services, parameters};
 use crate::{Error, ErrorKind};
 
 /// The fields of a request, from the query string.
@@ -42,19 +42,18 @@ struct BodyFields {
 /// Answers one SQL statement.
 pub(crate) async fn query_sql(
     services: &Services,
-    call: &Call,
+    head: &Parts,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let (query, format) = if call.head.method == Method::POST {
-        from_body(&services.read_body(&call.head, body).await?)?
+    let (query, format) = if head.method == Method::POST {
+        from_body(&services.read_body(head, body).await?)?
     } else {
-        from_url(call.head.uri.query())?
+        from_url(head.uri.query())?
     };
-    let format = choose(format, &call.head.headers)?;
+    let format = choose(format, &head.headers)?;
     let timer = QueryTimer::start(&services.metrics);
     let result = services.query.sql(query).await.map_err(planning_failure)?;
     let batches = until_dropped(result.batches, timer);
-    let batches = log_late_faults(batches, &call.head, call.peer);
     encode::respond(
         batches,
         format,
@@ -124,17 +123,6 @@ fn scalar(value: Value) -> Option<Parameter> {
 fn until_dropped(batches: Batches, timer: QueryTimer) -> Batches {
     Box::pin(batches.inspect_ok(move |_| {
         let _ = &timer;
-    }))
-}
-
-/// Logs a fault that comes too late for a status. The first rows' fault is logged as any failed request is.
-fn log_late_faults(batches: Batches, head: &Parts, peer: std::net::IpAddr) -> Batches {
-    let summary = CallSummary::of(head, peer);
-    let mut late = false;
-    Box::pin(batches.inspect(move |item| match item {
-        Ok(batch) => late |= batch.num_rows() > 0,
-        Err(error) if late => summary.log_failure(error),
-        Err(_) => {}
     }))
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use storage::{LineError, Precision, WriteError, WriteOutcome, WriteRequest};
@@ -13,7 +14,7 @@ use storage::{LineError, Precision, WriteError, WriteOutcome, WriteRequest};
 use crate::ErrorKind;
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
-use crate::http::{Call, Services, parameters};
+use crate::http::{Services, parameters};
 
 /// Most bad lines that a response lists.
 const LISTED_LINES_MAX: usize = 100;
@@ -69,11 +70,11 @@ impl From<PrecisionName> for Precision {
 /// Writes the body of a request.
 pub(crate) async fn write_lp(
     services: &Services,
-    call: &Call,
+    head: &Parts,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let parameters = decode_parameters(call.head.uri.query())?;
-    let body = services.read_body(&call.head, body).await?;
+    let parameters = decode_parameters(head.uri.query())?;
+    let body = services.read_body(head, body).await?;
     let storage = Arc::clone(&services.storage);
     // A write that has begun is finished even if the client leaves: half a change of schema must not be dropped.
     services
