@@ -16,7 +16,13 @@ use crate::Error;
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     shutdown: CancellationToken,
-    running: Arc<Mutex<Vec<(&'static str, JoinHandle<()>)>>>,
+    running: Arc<Mutex<Vec<Running>>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: &'static str,
+    handle: JoinHandle<()>,
 }
 
 impl Tasks {
@@ -94,22 +100,27 @@ impl Tasks {
         self.shutdown.is_cancelled()
     }
 
-    /// Stops and waits for every task, at most `limit` each.
+    /// Stops and waits for every task, at most `limit` each; also for those that a task starts on its way out.
     pub async fn drain(&self, limit: Duration) {
         self.stop();
-        let running = std::mem::take(&mut *self.running.lock());
-        for (name, handle) in running {
-            match tokio::time::timeout(limit, handle).await {
-                Ok(Ok(())) => tracing::debug!(task = name, "task ended"),
-                Ok(Err(fault)) => tracing::error!(task = name, %fault, "task failed"),
-                Err(_) => tracing::warn!(task = name, "task did not end in time"),
+        loop {
+            let running = std::mem::take(&mut *self.running.lock());
+            if running.is_empty() {
+                return;
+            }
+            for Running { name, handle } in running {
+                match tokio::time::timeout(limit, handle).await {
+                    Ok(Ok(())) => tracing::debug!(task = name, "task ended"),
+                    Ok(Err(fault)) => tracing::error!(task = name, %fault, "task failed"),
+                    Err(_) => tracing::warn!(task = name, "task did not end in time"),
+                }
             }
         }
     }
 
     fn remember(&self, name: &'static str, handle: JoinHandle<()>) {
         let mut running = self.running.lock();
-        running.retain(|(_, handle)| !handle.is_finished());
-        running.push((name, handle));
+        running.retain(|running| !running.handle.is_finished());
+        running.push(Running { name, handle });
     }
 }

@@ -33,7 +33,11 @@ pub async fn create(store: &Store, path: &Path, bytes: Bytes) -> Result<Created,
         Ok(_) => Ok(Created::Yes),
         Err(StoreError::AlreadyExists { .. }) => {
             let is_ours = read(store, path).await?.as_deref() == Some(bytes.as_ref());
-            Ok(if is_ours { Created::Yes } else { Created::Taken })
+            Ok(if is_ours {
+                Created::Yes
+            } else {
+                Created::Taken
+            })
         }
         Err(cause) => Err(store_error("create", path, cause)),
     }

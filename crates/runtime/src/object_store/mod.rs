@@ -11,7 +11,9 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 pub use ::object_store::path::Path;
-pub use ::object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+pub use ::object_store::{
+    Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
+};
 
 use crate::Error;
 

@@ -36,7 +36,9 @@ impl FaultyStore {
 
     fn take_one(counter: &AtomicU64) -> bool {
         counter
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
             .is_ok()
     }
 
