@@ -140,7 +140,7 @@ impl Failure {
     }
 
     /// The same failure with its message as `{"error":"…"}`.
-    pub(crate) fn as_json_error(mut self) -> Self {
+    pub(crate) fn into_json_error(mut self) -> Self {
         self.body = serde_json::json!({ "error": self.reason }).to_string();
         self
     }
@@ -152,6 +152,7 @@ impl Failure {
         self
     }
 
+    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -309,7 +310,7 @@ mod tests {
     #[test]
     fn causes_are_told_and_quotes_escaped() {
         let error = Error::invalid("bad name").with_source(Error::invalid("a \"quote\""));
-        let failure = Failure::from(error).as_json_error();
+        let failure = Failure::from(error).into_json_error();
         assert_eq!(failure.body, r#"{"error":"bad name: a \"quote\""}"#);
     }
 

@@ -65,7 +65,7 @@ pub(crate) async fn create(
         .await?
         .map_err(|error| match error.kind() {
             // Only a name can be wrong here.
-            ErrorKind::Invalid => Failure::from(error).as_json_error(),
+            ErrorKind::Invalid => Failure::from(error).into_json_error(),
             _ => Failure::from(error),
         })?;
     Ok(empty(StatusCode::OK))

@@ -140,7 +140,7 @@ fn refused(error: WriteError) -> Failure {
             &BadLine::from(&line),
         ),
         WriteError::Failed(error) => match error.kind() {
-            ErrorKind::Invalid => Failure::from(error).as_json_error(),
+            ErrorKind::Invalid => Failure::from(error).into_json_error(),
             ErrorKind::Corrupt | ErrorKind::Internal => {
                 Failure::from(error).prefixed("write buffer error: ")
             }
