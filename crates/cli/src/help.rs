@@ -126,7 +126,7 @@ mod tests {
         known.extend(["--help", "--help-all", "--version", "--admin"].map(str::to_string));
         for page in [Page::Root, Page::RootAll, Page::Serve, Page::ServeAll] {
             for word in page.text().split_whitespace() {
-                let word = word.trim_end_matches([',', '.', ')']);
+                let word = word.trim_end_matches([',', '.', ')', '\'']);
                 if word.starts_with("--") {
                     assert!(known.iter().any(|name| name == word), "{page:?}: {word}");
                 }

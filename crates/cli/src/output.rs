@@ -46,14 +46,14 @@ pub(crate) struct OutputOptions {
     pub(crate) format: Format,
 
     /// Write the result to this file instead of the standard output
-    #[arg(short, long = "output", value_name = "FILE")]
-    pub(crate) file: Option<std::path::PathBuf>,
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<std::path::PathBuf>,
 }
 
 impl OutputOptions {
     /// Errors when the result would fill a terminal with binary data; to be asked before the request is sent.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        if self.format == Format::Parquet && self.file.is_none() && io::stdout().is_terminal() {
+        if self.format == Format::Parquet && self.output.is_none() && io::stdout().is_terminal() {
             anyhow::bail!(
                 "cannot write parquet to a terminal, use `--output <file>` or pipe the output"
             );
@@ -66,7 +66,7 @@ impl OutputOptions {
         &self,
         body: impl Stream<Item = Result<B, ClientError>>,
     ) -> anyhow::Result<()> {
-        match &self.file {
+        match &self.output {
             Some(path) => {
                 let mut file = std::fs::File::create(path)
                     .with_context(|| format!("cannot create {}", path.display()))

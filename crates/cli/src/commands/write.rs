@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(cut_into("\n \n", 1), Vec::<String>::new());
         assert_eq!(cut_into("a\nb\nc", 10), ["a\nb\nc"]);
         assert_eq!(cut_into("aa\nbb\ncc\n", 6), ["aa\nbb\n", "cc\n"]);
-        assert_eq!(cut_into("aa\nbb\ncc", 5), ["aa\n", "bb\ncc"]);
+        assert_eq!(cut_into("aa\nbb\ncc", 5), ["aa\n", "bb\n", "cc"]);
         assert_eq!(
             cut_into("a very long line\nb\n", 4),
             ["a very long line\n", "b\n"]

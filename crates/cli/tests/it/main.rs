@@ -1,1 +1,35 @@
-//! The binary, end to end.
+//! The binary, end to end: one module per command, and three long ones.
+//!
+//! Commands that need no server, or only a fake one, prove texts, streams and exit codes; the others run a real server.
+//! `crash`, `rotate` and `data` put the whole product under load.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these tests stand outside the program, in the real world: they wait, kill and hurry"
+)]
+
+mod harness;
+
+mod help;
+
+mod usage;
+
+mod environment;
+
+mod quick_start;
+
+mod serve;
+
+mod create_token;
+
+mod database;
+
+mod write;
+
+mod query;
+
+mod crash;
+
+mod rotate;
+
+mod data;

@@ -1,0 +1,130 @@
+//! Just enough HTTP/1.1 to talk to one server over one connection that stays open.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(super::PATIENCE))?;
+        stream.set_write_timeout(Some(super::PATIENCE))?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// Sends one request and reads its answer.
+    pub(crate) fn ask(
+        &mut self,
+        method: &str,
+        target: &str,
+        token: Option<&str>,
+        body: &[u8],
+    ) -> io::Result<Answer> {
+        let authorization = token.map_or_else(String::new, |token| {
+            format!("authorization: Bearer {token}\r\n")
+        });
+        let length = body.len();
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n{authorization}content-length: {length}\r\n\r\n").into_bytes();
+        request.extend_from_slice(body);
+        self.send(&request)?;
+        self.answer()
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    pub(crate) fn answer(&mut self) -> io::Result<Answer> {
+        let status_line = self.line()?;
+        let status = status_line
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(|| malformed(&status_line))?;
+        let (length, chunked) = self.headers()?;
+        let body = match length {
+            _ if chunked => self.chunks()?,
+            _ if status == 204 => Vec::new(),
+            Some(length) => self.exactly(length)?,
+            None => {
+                let mut rest = Vec::new();
+                self.stream.read_to_end(&mut rest)?;
+                rest
+            }
+        };
+        Ok(Answer { status, body })
+    }
+
+    fn headers(&mut self) -> io::Result<(Option<usize>, bool)> {
+        let mut length = None;
+        let mut chunked = false;
+        loop {
+            let line = self.line()?.to_ascii_lowercase();
+            if line.is_empty() {
+                return Ok((length, chunked));
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = Some(value.trim().parse().map_err(|_| malformed(&line))?);
+            }
+            if let Some(value) = line.strip_prefix("transfer-encoding:") {
+                chunked = value.contains("chunked");
+            }
+        }
+    }
+
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line()?;
+            let length = usize::from_str_radix(line.trim(), 16).map_err(|_| malformed(&line))?;
+            body.extend(self.exactly(length)?);
+            self.line()?;
+            if length == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line.trim_end().to_string())
+    }
+}
+
+fn malformed(line: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("malformed line {line:?}"),
+    )
+}
