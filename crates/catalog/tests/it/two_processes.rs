@@ -2,7 +2,16 @@
 
 use catalog::{Catalog, ColumnKind, ErrorKind, FieldType, HardDelete, Limits, TableAdditions};
 
+use runtime::Random;
+
 use crate::world::{TestWorld, describe};
+
+const ROOMY: Limits = Limits {
+    databases: 1_000,
+    tables: 1_000,
+    columns_per_table: 1_000,
+    tag_columns_per_table: 1_000,
+};
 
 async fn two(world: &TestWorld) -> (Catalog, Catalog) {
     let here = world.open().await;
@@ -136,4 +145,129 @@ async fn one_checkpoint_beyond_a_record_does_not_void_it() {
     there.create_database("bar", None).await.expect("created");
     assert_eq!(there.snapshot().database("foo").expect("foo").id.0, 1);
     assert_eq!(there.snapshot().database("bar").expect("bar").id.0, 2);
+}
+
+/// Four processes create, checkpoint and look at once. What was answered with `Ok` is there for everyone, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_processes_agree() {
+    let world = TestWorld::new();
+    let mut processes = Vec::new();
+    for seed in 0..4 {
+        let process = world.other_process(100 + seed);
+        processes.push(Catalog::open("node", &process, ROOMY).await.expect("open"));
+    }
+    let work = processes.iter().enumerate().map(|(process, catalog)| {
+        let catalog = catalog.clone();
+        world.world.tasks.detach(async move {
+            let mut created = Vec::new();
+            for number in 0..60 {
+                let name = format!("p{process}n{number}");
+                let database = catalog.create_database(&name, None).await.expect("created");
+                created.push((name, database.id));
+                if number % (3 + process) == 0 {
+                    catalog.checkpoint().await.expect("checkpoint");
+                }
+                if number % 7 == 0 {
+                    catalog.refresh().await.expect("refresh");
+                }
+            }
+            created
+        })
+    });
+    let mut created = Vec::new();
+    for outcome in futures::future::join_all(work).await {
+        created.extend(outcome.expect("work"));
+    }
+    let truth = world.open().await.snapshot();
+    assert_eq!(truth.live_databases(), created.len());
+    for (name, id) in created {
+        assert_eq!(truth.database(&name).expect("created").id, id);
+    }
+    for catalog in &processes {
+        let seen = catalog.refresh().await.expect("refresh");
+        assert_eq!(describe(&seen), describe(&truth));
+    }
+}
+
+/// A walk over everything that can be done, with faults thrown in. After each step a fresh start must see exactly what
+/// the process that took the step sees, and nothing that was acknowledged may be gone.
+#[tokio::test]
+async fn a_random_walk_loses_nothing() {
+    for seed in 0..10 {
+        let world = TestWorld::new();
+        let chance = Random::seeded(seed);
+        let draw = |below: u8| {
+            let mut byte = [0];
+            chance.fill(&mut byte).expect("chance");
+            byte[0] % below
+        };
+        let mut processes = [
+            Catalog::open("node", &world.world, ROOMY)
+                .await
+                .expect("open"),
+            Catalog::open("node", &world.other_process(2), ROOMY)
+                .await
+                .expect("open"),
+        ];
+        let mut acknowledged: Vec<String> = Vec::new();
+        for step in 0..60 {
+            let turn = usize::from(draw(2));
+            match draw(8) {
+                0 => world.store.refuse_next_puts(u64::from(draw(4))),
+                1 => world.store.lose_next_answers(u64::from(draw(4))),
+                _ => {}
+            }
+            let catalog = &processes[turn];
+            match draw(10) {
+                0..4 => {
+                    let name = format!("db{step}");
+                    if catalog.create_database(&name, None).await.is_ok() {
+                        acknowledged.push(name);
+                    }
+                }
+                4..6 => {
+                    // Fails when a fault was drawn; the walk only asks that both sides agree.
+                    let _ = catalog
+                        .extend_schema("wide", &column(&format!("c{step}")))
+                        .await;
+                }
+                6 => {
+                    let Some(name) = acknowledged.pop() else {
+                        continue;
+                    };
+                    if catalog
+                        .delete_database(&name, HardDelete::Now)
+                        .await
+                        .is_err()
+                    {
+                        // Nobody knows whether it happened.
+                        continue;
+                    }
+                }
+                7 => {
+                    let _ = catalog.checkpoint().await;
+                }
+                8 => {
+                    let process = world.other_process(1000 + step);
+                    world.store.refuse_next_puts(0);
+                    world.store.lose_next_answers(0);
+                    processes[turn] = Catalog::open("node", &process, ROOMY).await.expect("open");
+                }
+                _ => {
+                    catalog.refresh().await.expect("refresh");
+                }
+            }
+            world.store.refuse_next_puts(0);
+            world.store.lose_next_answers(0);
+            let seen = processes[turn].refresh().await.expect("refresh");
+            assert_eq!(
+                describe(&seen),
+                describe(&world.open().await.snapshot()),
+                "seed {seed}"
+            );
+            for name in &acknowledged {
+                assert!(seen.database(name).is_some(), "seed {seed} lost {name}");
+            }
+        }
+    }
 }
