@@ -214,7 +214,7 @@ impl Merge {
             if let Some(source) = self.due.last() {
                 // A lone source repeats no row beyond the chunk it just ended: its rows can go, most often uncopied.
                 if self.cursors.len() == 1 && !self.pending.rows.is_empty() {
-                    let rows = self.pending.rows.len();
+                    let rows = self.pending.rows.len().min(self.output.batch_rows);
                     return self.hand_out(rows).map(Step::Rows);
                 }
                 return Ok(Step::Need(*source));
