@@ -1,5 +1,7 @@
 //! How buffered rows are cut into files: by windows of time as short as the number of rows is worth. Pure.
 
+use std::collections::BTreeSet;
+
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// Lengths of windows, nanoseconds; each holds a whole number of the one before.
@@ -15,26 +17,13 @@ pub struct Window {
     pub last: i64,
 }
 
-/// The windows that rows with these times fall into, in order; every row in exactly one.
+/// The windows that rows with these times fall into, in order; every row in exactly one. Linear in the rows, however far
+/// apart their times are.
 pub fn plan(times: impl Iterator<Item = i64> + Clone) -> Vec<Window> {
+    let rows = times.clone().count() as u64;
+    let windows_max = (rows / ROWS_PER_WINDOW_LEAST).max(1);
     for length in WINDOW_LENGTHS_NS {
-        let mut numbers: Vec<i64> = Vec::new();
-        let mut rows = 0u64;
-        for time in times.clone() {
-            rows += 1;
-            let number = time.div_euclid(length);
-            if numbers.last() != Some(&number) {
-                numbers.push(number);
-            }
-            // Rows that jump between windows would let this grow as large as they are.
-            if numbers.len() > 1 << 16 {
-                numbers.sort_unstable();
-                numbers.dedup();
-            }
-        }
-        numbers.sort_unstable();
-        numbers.dedup();
-        if numbers.len() as u64 * ROWS_PER_WINDOW_LEAST <= rows.max(ROWS_PER_WINDOW_LEAST) {
+        if let Some(numbers) = window_numbers(times.clone(), length, windows_max) {
             return numbers
                 .into_iter()
                 .map(|number| window(number, length))
@@ -45,6 +34,27 @@ pub fn plan(times: impl Iterator<Item = i64> + Clone) -> Vec<Window> {
         first: i64::MIN,
         last: i64::MAX,
     }]
+}
+
+/// The windows in use; `None` as soon as there are more than `most`.
+fn window_numbers(
+    times: impl Iterator<Item = i64>,
+    length: i64,
+    most: u64,
+) -> Option<BTreeSet<i64>> {
+    let mut numbers = BTreeSet::new();
+    let mut last = None;
+    for time in times {
+        let number = time.div_euclid(length);
+        if last.replace(number) == Some(number) {
+            continue;
+        }
+        numbers.insert(number);
+        if numbers.len() as u64 > most {
+            return None;
+        }
+    }
+    Some(numbers)
 }
 
 fn window(number: i64, length: i64) -> Window {
@@ -92,6 +102,19 @@ mod tests {
         for time in [i64::MIN, i64::MAX] {
             let windows = plan([time].into_iter());
             assert!(windows[0].first <= time && time <= windows[0].last);
+        }
+    }
+
+    #[test]
+    fn scattered_times_cost_no_more_than_others() {
+        // Two hundred thousand rows all over the range: tens of thousands of days.
+        let times = (0..200_000_u64).map(|row| row.wrapping_mul(0x9e37_79b9_7f4a_7c15) as i64);
+        let windows = plan(times.clone());
+        assert!(windows.len() as u64 <= 200_000 / ROWS_PER_WINDOW_LEAST);
+        assert!(windows.is_sorted());
+        for time in times.step_by(1000) {
+            let holders = windows.iter().filter(|w| w.first <= time && time <= w.last);
+            assert_eq!(holders.count(), 1);
         }
     }
 }
