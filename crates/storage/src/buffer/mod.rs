@@ -22,6 +22,9 @@ use segment::Segment;
 /// Rows above which segments are not put together any more.
 const SEGMENT_ROWS_MAX: usize = 1 << 17;
 
+/// Bytes above which they are not either: the offsets of a string column end at 2 GiB.
+const SEGMENT_BYTES_MAX: usize = 1 << 28;
+
 /// The buffered rows and files of every table.
 #[derive(Debug, Default)]
 pub struct Buffer {
@@ -144,9 +147,11 @@ impl Buffer {
 fn coalesce(tail: &mut Vec<Arc<Segment>>) -> Result<(), Error> {
     let mut from = tail.len().saturating_sub(1);
     let mut rows = tail.last().map_or(0, |segment| segment.rows());
+    let mut bytes = tail.last().map_or(0, |segment| segment.bytes());
     while from > 0 {
         let previous = tail[from - 1].rows();
-        if previous > 2 * rows || previous + rows > SEGMENT_ROWS_MAX {
+        bytes += tail[from - 1].bytes();
+        if previous > 2 * rows || previous + rows > SEGMENT_ROWS_MAX || bytes > SEGMENT_BYTES_MAX {
             break;
         }
         rows += previous;
