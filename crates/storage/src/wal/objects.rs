@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 
 use super::format::v1::{SegmentHeader, encode_segment_header};
 use super::{Sealed, SealedSegment};
-use crate::Error;
 use crate::paths::Paths;
+use crate::{Error, ErrorKind};
 
 /// The log in an object store. Used from a thread of its own, which waits for the store.
 #[derive(Debug)]
@@ -49,14 +49,17 @@ impl ObjectLog {
         let mut object = Vec::with_capacity(frames.len() + 32);
         object.extend(encode_segment_header(header));
         object.extend_from_slice(frames);
-        self.handle.block_on(self.create(number, object.into()))?;
+        let created = self.handle.block_on(self.create(number, object.into()));
+        // A number is used once: an object whose answer was lost may exist, and the next one must not take it for a stranger's.
         self.next_number += 1;
-        let segment = SealedSegment {
-            last_sequence,
-            damaged: false,
-        };
-        self.sealed.segments.insert(number, segment);
-        Ok(())
+        if !matches!(&created, Err(error) if error.kind() == ErrorKind::Conflict) {
+            let segment = SealedSegment {
+                last_sequence,
+                damaged: false,
+            };
+            self.sealed.segments.insert(number, segment);
+        }
+        created
     }
 
     /// Errors: `Conflict` when the object is somebody else's.
@@ -79,6 +82,10 @@ impl ObjectLog {
             let path = self.paths.wal_segment(number);
             if let Err(cause) = self.handle.block_on(self.store.delete(&path)) {
                 let fault = store_error("remove", &path, cause);
+                if fault.kind() == ErrorKind::NotFound {
+                    // A flush that failed, and had not stored it after all.
+                    continue;
+                }
                 tracing::warn!(error = %fault, "cannot remove a log object");
             }
         }
