@@ -141,6 +141,8 @@ pub struct ManifestLog {
     checkpoint_bytes: usize,
     /// Numbers of the changes still stored.
     stored: Vec<u64>,
+    /// Nonces of changes of the next number that may or may not be stored.
+    unanswered: Vec<u64>,
 }
 
 impl ManifestLog {
@@ -155,6 +157,7 @@ impl ManifestLog {
             log_bytes: 0,
             checkpoint_bytes: 0,
             stored: Vec::new(),
+            unanswered: Vec::new(),
         };
         log.load().await?;
         let change = Change {
@@ -171,9 +174,9 @@ impl ManifestLog {
 
     /// Makes a change durable, then takes it over. Number and nonce are filled in; an epoch of 0 is this process's own.
     ///
-    /// Errors: `Conflict` when another process has taken over the manifest; nothing has changed then.
+    /// Errors: `Conflict` when another process has taken over the manifest: nothing has changed then. `Unavailable` when the store
+    /// did not say: the change may be found to have happened by a later commit or a later start, so what it names must stay as it is.
     pub async fn commit(&mut self, mut change: Change) -> Result<(), Error> {
-        change.number = self.manifest.number + 1;
         if change.epoch == 0 {
             change.epoch = self.manifest.epoch;
         }
@@ -181,27 +184,61 @@ impl ManifestLog {
         self.world.random.fill(&mut nonce)?;
         // JSON readers elsewhere keep 53 bits of a number.
         change.nonce = u64::from_le_bytes(nonce) >> 11;
-        self.manifest.check(&change)?;
-        let bytes = v1::encode_change(&change)?;
-        let size = bytes.len();
-        let path = self.paths.manifest_change(change.number);
-        match cas::create(&self.store, &path, bytes.into()).await? {
-            Created::Yes => {}
-            Created::Taken => {
-                return Err(Error::conflict(format!(
-                    "another process has taken over the manifest: {path} exists"
-                )));
+        loop {
+            change.number = self.manifest.number + 1;
+            self.manifest.check(&change)?;
+            let bytes = v1::encode_change(&change)?;
+            let size = bytes.len();
+            let path = self.paths.manifest_change(change.number);
+            // Noted before the store is asked: whoever awaits this may go before the answer comes.
+            self.unanswered.push(change.nonce);
+            match cas::create(&self.store, &path, bytes.into()).await? {
+                Created::Yes => {
+                    self.take_over(&change, size).await?;
+                    break;
+                }
+                Created::Taken => {
+                    let (stored, size) = self.own_change(&path).await?;
+                    self.take_over(&stored, size).await?;
+                }
             }
         }
-        self.manifest.apply(&change)?;
-        self.log_bytes += size;
-        self.stored.push(change.number);
         if self.log_bytes > self.checkpoint_bytes.max(CHECKPOINT_BYTES_LEAST) {
             // The change itself is safe; a checkpoint that fails is made after the next one.
             if let Err(fault) = self.checkpoint().await {
                 tracing::warn!(error = %fault, "cannot checkpoint the manifest");
             }
         }
+        Ok(())
+    }
+
+    /// The change at `path` when it is an earlier one of this process whose answer was lost.
+    async fn own_change(&self, path: &Path) -> Result<(Change, usize), Error> {
+        let bytes = cas::read(&self.store, path)
+            .await?
+            .ok_or_else(|| fenced(path))?;
+        v1::decode_change(&bytes)
+            .ok()
+            .filter(|stored| self.unanswered.contains(&stored.nonce))
+            .map(|stored| (stored, bytes.len()))
+            .ok_or_else(|| fenced(path))
+    }
+
+    /// Follows a change that is stored.
+    async fn take_over(&mut self, change: &Change, size: usize) -> Result<(), Error> {
+        // The change that fenced this process may be gone, removed behind a checkpoint, and its number free again. The
+        // checkpoint is there before that, so a change that came in behind one means nothing.
+        let checkpoints = list_numbers(&self.store, &self.paths.manifest_checkpoints()).await?;
+        if checkpoints
+            .last()
+            .is_some_and(|newest| *newest >= change.number)
+        {
+            return Err(fenced(&self.paths.manifest_change(change.number)));
+        }
+        self.manifest.apply(change)?;
+        self.unanswered.clear();
+        self.log_bytes += size;
+        self.stored.push(change.number);
         Ok(())
     }
 
@@ -265,6 +302,12 @@ impl ManifestLog {
             .await?
             .ok_or_else(|| Error::corrupt(format!("manifest object {path} is gone")))
     }
+}
+
+fn fenced(path: &Path) -> Error {
+    Error::conflict(format!(
+        "another process has taken over the manifest: {path} is not ours"
+    ))
 }
 
 fn damaged(path: &Path, cause: Error) -> Error {
