@@ -110,6 +110,8 @@ struct Persister {
     paths: Paths,
     /// Whoever persists holds it from the freeze to the publication.
     manifest: tokio::sync::Mutex<ManifestLog>,
+    /// Id of the next file. Never goes back: a commit that seemed to fail may have named the files of its attempt.
+    next_file: AtomicU64,
     counters: Arc<Counters>,
     /// The buffer has grown large.
     wanted: Notify,
@@ -134,6 +136,7 @@ impl Engine {
         };
         let manifest = ManifestLog::open(paths.clone(), world.clone()).await?;
         let epoch = manifest.manifest().epoch;
+        let next_file = manifest.manifest().next_file.max(epoch << 32);
         let covered = manifest.manifest().covered_sequence;
         let buffer = Arc::new(Buffer::default());
         let counters = Arc::new(Counters::default());
@@ -143,6 +146,7 @@ impl Engine {
             buffer: Arc::clone(&buffer),
             paths: paths.clone(),
             manifest: tokio::sync::Mutex::new(manifest),
+            next_file: AtomicU64::new(next_file),
             counters: Arc::clone(&counters),
             wanted: Notify::new(),
             done: Notify::new(),
@@ -286,7 +290,11 @@ impl Engine {
             .iter()
             .map(|batch| self.buffer.table(batch.database, batch.table))
             .collect();
-        let series: Vec<_> = tables.iter().map(|table| table.series.read()).collect();
+        // Many locks at once, in any order: recursive reads never queue behind a writer that waits for another encoder.
+        let series: Vec<_> = tables
+            .iter()
+            .map(|table| table.series.read_recursive())
+            .collect();
         let parts: Vec<_> = batches
             .iter()
             .zip(&series)
@@ -436,23 +444,22 @@ impl Persister {
     /// Makes files of all frozen rows, which are all rows up to sequence `through`.
     async fn persist_frozen(&self, manifest: &mut ManifestLog, through: u64) -> Result<(), Error> {
         let started = self.world.clock.monotonic();
-        let mut next_file = manifest
-            .manifest()
-            .next_file
-            .max(manifest.manifest().epoch << 32);
         let mut change = Change {
             covered_sequence: Some(through),
             ..Change::default()
         };
-        let mut made: Vec<(Arc<TableBuffer>, usize, Vec<FileEntry>)> = Vec::new();
+        let mut made: Vec<(Arc<TableBuffer>, usize, std::ops::Range<usize>)> = Vec::new();
         for table in self.buffer.tables() {
             let frozen = table.view().frozen.len();
             if frozen == 0 {
                 continue;
             }
-            let entries = self.make_files(&table, &mut next_file).await?;
-            change.added.extend(entries.iter().cloned());
-            made.push((table, frozen, entries));
+            let first = change.added.len();
+            if let Err(fault) = self.make_files(&table, &mut change.added).await {
+                self.discard_files(&change.added).await;
+                return Err(fault);
+            }
+            made.push((table, frozen, first..change.added.len()));
         }
         if made.is_empty() {
             return Ok(());
@@ -461,11 +468,12 @@ impl Persister {
             change.added.len(),
             change.added.iter().map(|file| file.bytes).sum::<u64>(),
         );
+        let added = change.added.clone();
         manifest.commit(change).await?;
         for (table, frozen, entries) in made {
-            let files: Vec<Arc<DataFile>> = entries
-                .into_iter()
-                .map(|entry| self.live_file(entry))
+            let files: Vec<Arc<DataFile>> = added[entries]
+                .iter()
+                .map(|entry| self.live_file(entry.clone()))
                 .collect();
             self.count_files(&files);
             self.buffer.publish(&table, frozen, files);
@@ -483,16 +491,16 @@ impl Persister {
         Ok(())
     }
 
-    /// Writes the files of a table's frozen rows; they are live only once the manifest names them.
+    /// Writes the files of a table's frozen rows and lists them; they are live only once the manifest names them.
     async fn make_files(
         &self,
         buffer: &Arc<TableBuffer>,
-        next_file: &mut u64,
-    ) -> Result<Vec<FileEntry>, Error> {
+        entries: &mut Vec<FileEntry>,
+    ) -> Result<(), Error> {
         let snapshot = self.catalog.snapshot();
         let Some((_, table)) = snapshot.table_by_id(buffer.table) else {
             // Rows of a table that is gone for good.
-            return Ok(Vec::new());
+            return Ok(());
         };
         let view = buffer.view();
         let sequences = view
@@ -501,9 +509,8 @@ impl Persister {
             .zip(view.frozen.last())
             .map(|(first, last)| (first.first_sequence, last.last_sequence));
         let Some(sequences) = sequences else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let mut entries = Vec::new();
         let windows = {
             let view = Arc::clone(&view);
             self.world
@@ -519,20 +526,30 @@ impl Persister {
                 .blocking(move || persist::files_of_window(&table, &owner, &view.frozen, window))
                 .await??;
             for file in files {
-                entries.push(self.store_file(buffer, sequences, *next_file, file).await?);
-                *next_file += 1;
+                entries.push(self.store_file(buffer, sequences, file).await?);
             }
         }
-        Ok(entries)
+        Ok(())
+    }
+
+    /// Removes files that no manifest has been asked to name.
+    async fn discard_files(&self, entries: &[FileEntry]) {
+        for entry in entries {
+            let path = self.paths.data_file(entry.database, entry.table, entry.id);
+            if let Err(cause) = self.world.store.delete(&path).await {
+                let fault = store_error("remove", &path, cause);
+                tracing::warn!(error = %fault, "cannot remove a file of a failed attempt");
+            }
+        }
     }
 
     async fn store_file(
         &self,
         buffer: &TableBuffer,
         (first_sequence, last_sequence): (u64, u64),
-        id: u64,
         file: WrittenFile,
     ) -> Result<FileEntry, Error> {
+        let id = self.next_file.fetch_add(1, Ordering::Relaxed);
         let entry = FileEntry {
             id,
             database: buffer.database,
