@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Gate;
+use crate::http::encode::WholeResults;
 use crate::http::metrics::Metrics;
 use crate::http::{Services, connections};
 use crate::{Config, Error, ObjectStoreKind};
@@ -209,7 +210,7 @@ fn services(
         revision: config.revision.clone(),
         process_id: uuid::Builder::from_random_bytes(chance).into_uuid(),
         request_bytes_max: config.max_http_request_bytes,
-        whole_result_bytes_max: config.query_memory_bytes,
+        whole_results: Arc::new(WholeResults::new(config.query_memory_bytes)),
     })
 }
 

@@ -41,6 +41,7 @@ use runtime::World;
 use storage::Engine;
 use uuid::Uuid;
 
+use self::encode::WholeResults;
 use self::error::{CallSummary, Failure};
 use self::metrics::{Meter, Metrics};
 use self::response::ResponseBody;
@@ -68,8 +69,8 @@ pub(crate) struct Services {
     pub(crate) process_id: Uuid,
     /// Of a body, before and after decompression.
     pub(crate) request_bytes_max: usize,
-    /// Of a result that must be whole before it is sent.
-    pub(crate) whole_result_bytes_max: usize,
+    /// The memory of results that must be whole before they are sent.
+    pub(crate) whole_results: Arc<WholeResults>,
 }
 
 impl Services {

@@ -11,6 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::encode::WholeResult;
 use super::error::CallSummary;
 use super::metrics::Meter;
 use crate::Error;
@@ -21,6 +22,8 @@ pub(crate) struct ResponseBody {
     meter: Option<Meter>,
     /// Whose log line a fault in the middle of the body is.
     call: Option<CallSummary>,
+    /// The memory that the content takes, if it counts.
+    held: Option<WholeResult>,
 }
 
 enum Content {
@@ -58,6 +61,12 @@ impl ResponseBody {
         self
     }
 
+    /// Keeps a share of memory until the body is gone.
+    pub(crate) fn holding(mut self, held: WholeResult) -> Self {
+        self.held = Some(held);
+        self
+    }
+
     /// Whether a fault can still happen while the body is sent.
     pub(crate) fn is_streamed(&self) -> bool {
         matches!(self.content, Content::Streamed(_))
@@ -74,6 +83,7 @@ impl ResponseBody {
             content,
             meter: None,
             call: None,
+            held: None,
         }
     }
 

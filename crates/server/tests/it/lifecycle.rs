@@ -38,16 +38,23 @@ async fn a_port_in_use_is_named() {
     node.stop().await.expect("stops");
 }
 
+/// Sends the head and half the body of a write; returns once the handler waits for the rest.
+async fn half_a_write(node: &Node) -> TcpStream {
+    const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut stream = TcpStream::connect(node.address()).await.expect("connects");
+    let head = "POST /api/v3/write_lp?db=d HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 8\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("sends");
+    let mut answer = vec![0; GO_ON.len()];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(answer, GO_ON);
+    stream.write_all(b"t v=").await.expect("sends");
+    stream
+}
+
 #[tokio::test]
 async fn stopping_lets_a_running_request_finish() {
     let node = start(config()).await;
-    let mut stream = TcpStream::connect(node.address()).await.expect("connects");
-    let begin = "POST /api/v3/write_lp?db=d HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nt v=";
-    stream.write_all(begin.as_bytes()).await.expect("sends");
-    // Another connection's answer shows that the first one's request has arrived.
-    let answer = send(&node, get("/health")).await;
-    assert_eq!(answer.text(), "OK");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut stream = half_a_write(&node).await;
     let address = node.address();
     let (stopped, answer) = tokio::join!(node.stop(), async {
         // The port closes at once, the connection does not.
@@ -70,10 +77,7 @@ async fn stopping_cuts_requests_that_do_not_finish() {
         ..config()
     })
     .await;
-    let mut stream = TcpStream::connect(node.address()).await.expect("connects");
-    let begin = "POST /api/v3/write_lp?db=d HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nt v=";
-    stream.write_all(begin.as_bytes()).await.expect("sends");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut stream = half_a_write(&node).await;
     let stopped = tokio::time::timeout(Duration::from_secs(20), node.stop()).await;
     stopped.expect("in time").expect("stops");
     let mut rest = Vec::new();

@@ -10,4 +10,6 @@ mod lifecycle;
 
 mod load;
 
+mod logs;
+
 mod scenario;

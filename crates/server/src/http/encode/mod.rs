@@ -16,6 +16,12 @@ mod pretty;
 
 mod parquet;
 
+mod whole;
+
+pub(crate) use whole::{WholeResult, WholeResults};
+
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use bytes::Bytes;
@@ -60,7 +66,7 @@ impl Format {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::JsonLines => "jsonl",
@@ -74,12 +80,12 @@ impl Format {
 /// Answers with `batches` in `format`.
 ///
 /// Runs until the first rows are encoded or the result has ended, so that a fault up to there is an error with its own
-/// status. A later fault ends the body without a proper end. Formats that need the whole result first refuse one of more than
-/// `whole_bytes_max` bytes in memory, as `Invalid`.
+/// status. A later fault ends the body without a proper end. Formats that need the whole result first take its memory from
+/// `whole_results` until the response has left.
 pub(crate) async fn respond(
     batches: Batches,
     format: Format,
-    whole_bytes_max: usize,
+    whole_results: &Arc<WholeResults>,
     tasks: &Tasks,
 ) -> Result<Response<ResponseBody>, Error> {
     let batches = batches
@@ -92,11 +98,17 @@ pub(crate) async fn respond(
         }
         Format::Csv => stream_rows(batches, RowEncoder::Csv(csv::Rows::new())).await?,
         Format::Pretty => {
-            let whole = collect(batches, format, whole_bytes_max).await?;
+            let mut held = whole_results.begin(format);
+            let whole = collect(batches, &mut held).await?;
             let text = tasks.blocking(move || pretty::table(&whole)).await??;
-            ResponseBody::full(text)
+            held.resize(text.len())?;
+            ResponseBody::full(text).holding(held)
         }
-        Format::Parquet => ResponseBody::full(parquet::file(batches, whole_bytes_max).await?),
+        Format::Parquet => {
+            let mut held = whole_results.begin(format);
+            let file = parquet::file(batches, &mut held).await?;
+            ResponseBody::full(file).holding(held)
+        }
     };
     Ok(typed(StatusCode::OK, format.content_type(), body))
 }
@@ -196,28 +208,15 @@ async fn stream_rows(batches: Batches, encoder: RowEncoder) -> Result<ResponseBo
 }
 
 /// All batches of a result, if they fit.
-async fn collect(
-    mut batches: Batches,
-    format: Format,
-    bytes_max: usize,
-) -> Result<Vec<RecordBatch>, Error> {
+async fn collect(mut batches: Batches, held: &mut WholeResult) -> Result<Vec<RecordBatch>, Error> {
     let mut whole = Vec::new();
     let mut bytes = 0_usize;
     while let Some(batch) = batches.try_next().await? {
         bytes = bytes.saturating_add(batch.get_array_memory_size());
-        if bytes > bytes_max {
-            return Err(too_large(format, bytes_max));
-        }
+        held.resize(bytes)?;
         whole.push(batch);
     }
     Ok(whole)
-}
-
-fn too_large(format: Format, bytes_max: usize) -> Error {
-    Error::invalid(format!(
-        "the result is larger than {bytes_max} bytes, too much for format {}: ask for json, jsonl or csv, or for fewer rows",
-        format.name()
-    ))
 }
 
 fn cannot_encode(format: Format, fault: ArrowError) -> Error {

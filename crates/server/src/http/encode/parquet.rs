@@ -9,11 +9,12 @@ use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 
-use super::{Batches, Format, too_large};
+use super::Batches;
+use super::whole::WholeResult;
 use crate::Error;
 
 /// The file of all rows, uncompressed: any reader can open it.
-pub(super) async fn file(mut batches: Batches, bytes_max: usize) -> Result<Bytes, Error> {
+pub(super) async fn file(mut batches: Batches, held: &mut WholeResult) -> Result<Bytes, Error> {
     let Some(first) = batches.try_next().await? else {
         return Ok(Bytes::new());
     };
@@ -22,12 +23,12 @@ pub(super) async fn file(mut batches: Batches, bytes_max: usize) -> Result<Bytes
     let mut next = Some(first);
     while let Some(batch) = next {
         writer.write(&batch).map_err(cannot_write)?;
-        if writer.bytes_written() + writer.in_progress_size() > bytes_max {
-            return Err(too_large(Format::Parquet, bytes_max));
-        }
+        held.resize(writer.bytes_written() + writer.memory_size())?;
         next = batches.try_next().await?;
     }
-    writer.into_inner().map(Bytes::from).map_err(cannot_write)
+    let file = writer.into_inner().map_err(cannot_write)?;
+    held.resize(file.len())?;
+    Ok(Bytes::from(file))
 }
 
 fn cannot_write(fault: ParquetError) -> Error {

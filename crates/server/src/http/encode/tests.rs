@@ -11,7 +11,9 @@ use http_body_util::BodyExt;
 
 use super::*;
 
-const WHOLE_BYTES_MAX: usize = 1 << 20;
+fn room() -> Arc<WholeResults> {
+    Arc::new(WholeResults::new(1 << 20))
+}
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(
@@ -55,7 +57,7 @@ fn samples() -> RecordBatch {
 
 async fn encoded(items: Vec<Result<RecordBatch, Error>>, format: Format) -> Result<Vec<u8>, Error> {
     let batches = stream::iter(items).boxed();
-    let response = respond(batches, format, WHOLE_BYTES_MAX, &Tasks::new()).await?;
+    let response = respond(batches, format, &room(), &Tasks::new()).await?;
     let collected = response.into_body().collect().await?;
     Ok(collected.to_bytes().to_vec())
 }
@@ -249,12 +251,12 @@ async fn a_fault_before_the_first_rows_has_a_status_and_a_later_one_breaks_the_b
         Format::Parquet,
     ] {
         let batches = stream::iter(vec![Ok(samples().slice(0, 0)), fault()]).boxed();
-        let outcome = respond(batches, format, WHOLE_BYTES_MAX, &Tasks::new()).await;
+        let outcome = respond(batches, format, &room(), &Tasks::new()).await;
         assert!(outcome.is_err(), "{format:?}");
     }
     for format in [Format::Json, Format::JsonLines, Format::Csv] {
         let batches = stream::iter(vec![Ok(samples()), fault()]).boxed();
-        let response = respond(batches, format, WHOLE_BYTES_MAX, &Tasks::new())
+        let response = respond(batches, format, &room(), &Tasks::new())
             .await
             .expect("the first rows are fine");
         assert!(response.into_body().collect().await.is_err(), "{format:?}");
@@ -265,7 +267,14 @@ async fn a_fault_before_the_first_rows_has_a_status_and_a_later_one_breaks_the_b
 async fn whole_results_are_bounded() {
     for format in [Format::Pretty, Format::Parquet] {
         let batches = stream::iter(vec![Ok(samples())]).boxed();
-        let refused = respond(batches, format, 10, &Tasks::new()).await.err();
+        let refused = respond(
+            batches,
+            format,
+            &Arc::new(WholeResults::new(10)),
+            &Tasks::new(),
+        )
+        .await
+        .err();
         let message = refused
             .map(|error| error.message().to_string())
             .unwrap_or_default();

@@ -39,7 +39,7 @@ pub(crate) async fn list(
     let response = encode::respond(
         stream::iter([Ok(rows)]).boxed(),
         parameters.format,
-        services.whole_result_bytes_max,
+        &services.whole_results,
         &services.world.tasks,
     );
     Ok(response.await?)

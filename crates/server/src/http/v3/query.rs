@@ -57,7 +57,7 @@ pub(crate) async fn query_sql(
     encode::respond(
         batches,
         format,
-        services.whole_result_bytes_max,
+        &services.whole_results,
         &services.world.tasks,
     )
     .await

@@ -1,0 +1,101 @@
+//! What the log says of requests that fail, and what it never says.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use server::Config;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::client::{config, get, post, send, start};
+
+/// Everything logged by this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no test panics here")).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no test panics here").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn failures_are_logged_once_without_query_string_or_token() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    // The test's runtime has one thread, so this sees all the node does on it.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let node = start(Config {
+        without_auth: false,
+        ..config()
+    })
+    .await;
+    let created = send(&node, post("/api/v3/configure/token/admin", "")).await;
+    let created: serde_json::Value = serde_json::from_slice(&created.body).expect("JSON");
+    let token = created["token"].as_str().expect("a token");
+
+    let mut refused = post("/api/v3/write_lp?db=_lost&x=OPENSESAME", "t v=1");
+    let headers = refused.headers_mut();
+    headers.insert(
+        "authorization",
+        format!("Bearer {token}").parse().expect("a value"),
+    );
+    headers.insert(
+        "x-forwarded-for",
+        "10.1.2.3, 10.4.5.6".parse().expect("a value"),
+    );
+    assert_eq!(send(&node, refused).await.status.as_u16(), 400);
+    let wrong = get("/query?p=OPENSESAME&q=OPENSESAME");
+    assert_eq!(send(&node, wrong).await.status.as_u16(), 401);
+    let mut preflight = get("/query?p=OPENSESAME");
+    *preflight.method_mut() = hyper::Method::OPTIONS;
+    assert_eq!(send(&node, preflight).await.status.as_u16(), 204);
+    node.stop().await.expect("stops");
+
+    let text = log.text();
+    let failures: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("Error while handling request"))
+        .collect();
+    assert_eq!(failures.len(), 2, "{text}");
+    for field in [
+        "ERROR",
+        "error=db name did not start with a number or letter",
+        "method=POST",
+        "path=/api/v3/write_lp ",
+        "content_length=5",
+        "database=_lost",
+        "client_ip=10.1.2.3",
+    ] {
+        assert!(failures[0].contains(field), "{field} in {}", failures[0]);
+    }
+    for field in ["path=/query", "client_ip=127.0.0.1"] {
+        assert!(failures[1].contains(field), "{field} in {}", failures[1]);
+    }
+    assert!(!failures[1].contains("database="), "{}", failures[1]);
+    assert!(text.contains("startup time: "), "{text}");
+    assert!(text.contains("create admin token"), "{text}");
+    assert!(!text.contains(token), "a token in the log");
+    assert!(!text.contains("OPENSESAME"), "a query string in the log");
+}
