@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use datafusion::arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, Volatility};
 
@@ -63,8 +64,6 @@ pub(crate) fn is_tag(schema: &Schema, name: &str) -> bool {
 
 /// True when the term names at least one tag, nothing but tags, and always answers the same for the same tags.
 fn decides_series(term: &Expr, schema: &Schema) -> bool {
-    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-
     let mut tags_named = 0_usize;
     let mut all_fit = true;
     let walked = term.apply(|node| {

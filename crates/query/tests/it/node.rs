@@ -11,7 +11,8 @@ use catalog::{Catalog, Limits};
 use line_protocol::Precision;
 use query::{Config, Error, Parameter, Query, QueryEngine};
 use runtime::clock::SimulatedClock;
-use runtime::{Random, Tasks, World, object_store};
+use runtime::object_store::{self, ObjectMeta, ObjectStoreExt, Store};
+use runtime::{Random, Tasks, World};
 use storage::{Engine, WriteRequest};
 
 /// 2026-01-02T03:04:05Z: when the tests run.
@@ -21,6 +22,7 @@ pub(crate) struct Node {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) storage: Arc<Engine>,
     pub(crate) queries: QueryEngine,
+    store: Store,
     tasks: Tasks,
 }
 
@@ -31,10 +33,11 @@ impl Node {
 
     pub(crate) async fn with_memory(memory_bytes: usize) -> Self {
         let tasks = Tasks::new();
+        let store = object_store::in_memory();
         let world = World {
             clock: Arc::new(SimulatedClock::at_ns(NOW_NS)),
             random: Random::seeded(1),
-            store: object_store::in_memory(),
+            store: Store::clone(&store),
             tasks: tasks.clone(),
         };
         let catalog = Catalog::open("node", &world, Limits::default())
@@ -54,6 +57,7 @@ impl Node {
             catalog,
             storage,
             queries,
+            store,
             tasks,
         }
     }
@@ -85,6 +89,26 @@ impl Node {
         };
         let result = self.queries.sql(query).await?;
         Ok((result.schema, result.batches.try_collect().await?))
+    }
+
+    /// Deletes the files behind storage's back; how many there were.
+    pub(crate) async fn delete_data_files(&self) -> usize {
+        let objects: Vec<ObjectMeta> = self
+            .store
+            .list(None)
+            .try_collect()
+            .await
+            .expect("the store works");
+        let is_file = |object: &&ObjectMeta| object.location.as_ref().ends_with(".parquet");
+        let mut deleted = 0;
+        for file in objects.iter().filter(is_file) {
+            self.store
+                .delete(&file.location)
+                .await
+                .expect("the store works");
+            deleted += 1;
+        }
+        deleted
     }
 
     pub(crate) async fn stop(self) {

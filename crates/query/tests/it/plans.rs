@@ -109,3 +109,21 @@ async fn analyze_counts_the_rows_of_the_scan() {
     assert!(scan.contains("output_rows=2"), "{plan}");
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_scan_tells_what_it_reads_and_what_it_left_out() {
+    let node = node().await;
+    node.storage.persist().await.expect("the store works");
+    node.write("db", "cpu,host=c usage=3 30").await;
+    let plan = explain(&node, "SELECT usage FROM cpu").await;
+    assert!(plan.contains("files=1/1, segments=1/1"), "{plan}");
+    let plan = explain(&node, "SELECT usage FROM cpu WHERE host = 'c'").await;
+    assert!(plan.contains("files=0/1, segments=1/1"), "{plan}");
+    let plan = explain(
+        &node,
+        "SELECT usage FROM cpu WHERE time <= '1970-01-01T00:00:20Z'",
+    )
+    .await;
+    assert!(plan.contains("files=1/1, segments=0/1"), "{plan}");
+    node.stop().await;
+}

@@ -105,7 +105,11 @@ async fn no_answer_has_view_types() {
         .await
         .expect("all functions exist");
     for field in schema.fields() {
-        assert_eq!(field.data_type(), &DataType::Utf8, "{}", field.name());
+        let kind = field.data_type();
+        assert!(
+            matches!(kind, DataType::Utf8 | DataType::LargeUtf8),
+            "{field}"
+        );
     }
     node.stop().await;
 }
@@ -124,8 +128,7 @@ async fn a_query_beyond_its_memory_is_told_to_come_back() {
             Vec::new(),
         )
         .await
-        .err()
-        .expect("memory runs out");
+        .expect_err("memory runs out");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(
         error
@@ -177,9 +180,102 @@ async fn a_deleted_database_is_gone() {
     let error = node
         .query("db", "SELECT 1", Vec::new())
         .await
-        .err()
-        .expect("it was deleted");
+        .expect_err("it was deleted");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.message(), "database not found: db");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_file_ends_the_answer_with_storages_own_error() {
+    let node = Node::start().await;
+    node.write("db", "cpu usage=1 10").await;
+    node.storage.persist().await.expect("the store works");
+    let lost = node.delete_data_files().await;
+    assert_eq!(lost, 1);
+    let error = node
+        .query("db", "SELECT usage FROM cpu", Vec::new())
+        .await
+        .expect_err("the rows are gone");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains("cannot read file"), "{error}");
+    node.stop().await;
+}
+
+/// Four writes of rows that are neither in series order nor in time order, with files in between.
+#[tokio::test]
+async fn many_rows_in_files_and_buffer_are_each_counted_once() {
+    const SERIES: usize = 25;
+    const TIMES: usize = 2_000;
+    let node = Node::start().await;
+    for round in 0..4 {
+        let lines: Vec<String> = (0..SERIES * TIMES / 2)
+            .map(|at| {
+                // Rounds 0 and 2 cover the even times, 1 and 3 the odd ones again and again.
+                let time = (at / SERIES * 7 % (TIMES / 2)) * 2 + round % 2;
+                let series = at * 11 % SERIES;
+                format!("cpu,host=h{series} usage={round},at={time}i {time}")
+            })
+            .collect();
+        node.write("db", &lines.join("\n")).await;
+        if round < 2 {
+            node.storage.persist().await.expect("the store works");
+        }
+    }
+    let checks = [
+        ("SELECT count(*) FROM cpu", (SERIES * TIMES).to_string()),
+        ("SELECT count(DISTINCT host) FROM cpu", SERIES.to_string()),
+        (
+            "SELECT count(*) FROM cpu WHERE host = 'h3'",
+            TIMES.to_string(),
+        ),
+        ("SELECT count(*) FROM cpu WHERE usage < 2", "0".to_string()),
+        (
+            "SELECT sum(at) FROM cpu WHERE host IN ('h1', 'h2') AND time < '1970-01-01T00:01:40Z'",
+            (2 * 99 * 100 / 2).to_string(),
+        ),
+        (
+            "SELECT at FROM cpu WHERE host = 'h24' ORDER BY time DESC LIMIT 1",
+            (TIMES - 1).to_string(),
+        ),
+        (
+            "SELECT count(*) FROM (SELECT at FROM cpu LIMIT 777)",
+            "777".to_string(),
+        ),
+    ];
+    for (statement, expected) in checks {
+        let (_, batches) = node
+            .query("db", statement, Vec::new())
+            .await
+            .expect("the statement runs");
+        let shown = arrow::util::pretty::pretty_format_batches(&batches).expect("numbers");
+        let shown = shown.to_string();
+        let value = shown
+            .lines()
+            .nth(3)
+            .unwrap_or_default()
+            .trim_matches(['|', ' ']);
+        assert_eq!(value, expected, "{statement}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_of_any_shape_ends_in_an_answer_or_an_error() {
+    let node = Node::start().await;
+    node.write("db", "cpu,host=h1 usage=1 10").await;
+    let any = |joiner: &str, count: usize| {
+        let terms: Vec<String> = (0..count)
+            .map(|at| format!("(host = 'h{at}' {joiner} usage > {at})"))
+            .collect();
+        terms.join(joiner)
+    };
+    let chains: usize = std::env::var("CHAINS").map_or(1000, |v| v.parse().expect("n"));
+    for where_clause in [any(" OR ", chains), any(" AND ", chains)] {
+        let text = format!("SELECT usage FROM cpu WHERE {where_clause}");
+        let answer = node.query("db", &text, Vec::new()).await;
+        println!("{:?}", answer.as_ref().err());
+        assert!(answer.is_ok());
+    }
     node.stop().await;
 }
