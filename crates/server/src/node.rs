@@ -247,15 +247,12 @@ fn explain(step: &str, cause: Error) -> Error {
     Error::new(cause.kind(), step).with_source(cause)
 }
 
-/// Says what starts, and with which settings; none of them is secret.
+/// Says with which settings the node starts; none of them is secret.
 fn log_settings(config: &Config) {
     tracing::info!(
         node_id = %config.node_id,
         version = %config.version,
-        git_hash = %config.revision,
-        "server starting"
-    );
-    tracing::info!(
+        revision = %config.revision,
         object_store = ?config.object_store,
         http_bind = %config.http_bind,
         without_auth = config.without_auth,

@@ -229,7 +229,7 @@ impl CallSummary {
     /// Writes the one line that a failed request gets.
     pub(crate) fn log_failure(&self, error: &dyn Display) {
         tracing::error!(
-            error = %cut(&error.to_string(), 8_192),
+            error = %one_line(&cut(&error.to_string(), 8_192)),
             method = %self.method,
             path = %self.path,
             content_length = self.content_length.as_deref().map(tracing::field::display),
@@ -265,6 +265,11 @@ fn first_database(query: &str) -> Option<String> {
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// A log line stays one line.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
 }
 
 /// At most `bytes_max` bytes of `text`, whole characters.

@@ -32,6 +32,8 @@ enum Content {
     Whole(Bytes),
     /// Ends early, without a proper end, when an item is an error: the client must notice.
     Streamed(BoxStream<'static, Result<Bytes, Error>>),
+    /// The rest of a streamed body that met a fault.
+    Broken(Error),
 }
 
 impl ResponseBody {
@@ -111,6 +113,7 @@ impl Body for ResponseBody {
                 self.count(bytes.len(), true);
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            Content::Broken(error) => Poll::Ready(Some(Err(error))),
             Content::Streamed(mut chunks) => match chunks.poll_next_unpin(context) {
                 Poll::Pending => {
                     self.content = Content::Streamed(chunks);
@@ -125,7 +128,11 @@ impl Body for ResponseBody {
                     if let Some(call) = &self.call {
                         call.log_failure(&error);
                     }
-                    Poll::Ready(Some(Err(error)))
+                    // hyper drops what it has not sent yet when a body fails, the status too; but it sends all it has while a
+                    // body lets it wait.
+                    self.content = Content::Broken(error);
+                    context.waker().wake_by_ref();
+                    Poll::Pending
                 }
                 Poll::Ready(None) => {
                     self.count(0, true);
@@ -143,7 +150,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Nothing => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Streamed(_) => SizeHint::default(),
+            Content::Streamed(_) | Content::Broken(_) => SizeHint::default(),
         }
     }
 }
@@ -166,4 +173,27 @@ pub(crate) fn typed(
     let value = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, value);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fault_comes_after_a_pause_in_which_the_rest_is_sent() {
+        let pieces = vec![Ok(Bytes::from("a")), Err(Error::internal("fault"))];
+        let mut body = ResponseBody::stream(stream::iter(pieces).boxed());
+        let first = body.frame().await.and_then(Result::ok);
+        assert_eq!(
+            first.and_then(|frame| frame.into_data().ok()),
+            Some(Bytes::from("a"))
+        );
+        let waits = futures::poll!(body.frame()).is_pending();
+        assert!(waits);
+        assert!(body.frame().await.is_some_and(|frame| frame.is_err()));
+        assert!(body.is_end_stream());
+    }
 }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use futures::future::join_all;
-use server::Config;
+use server::{Config, Node};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::client::{config, get, post, send, start};
 
@@ -35,6 +37,49 @@ async fn large_results_arrive_whole_in_every_text_format() {
     assert_eq!(json.len(), ROWS);
     assert_eq!(json[ROWS - 1]["v"], ROWS - 1);
     node.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_fault_after_the_first_rows_breaks_the_body_but_not_the_status() {
+    const ROWS: usize = 60_000;
+    let node = start(config()).await;
+    let mut lines = String::new();
+    for at in 0..ROWS {
+        writeln!(lines, "t v={at}i {}", at + 1).expect("writing to memory");
+    }
+    let written = send(&node, post("/api/v3/write_lp?db=d&precision=s", lines)).await;
+    assert_eq!(written.status.as_u16(), 204, "{}", written.text());
+    for format in ["json", "jsonl", "csv"] {
+        let path = format!(
+            "/api/v3/query_sql?db=d&format={format}&q=SELECT%201/(v-59999)%20AS%20x%20FROM%20t"
+        );
+        let (status, body) = until_broken(&node, &path).await;
+        match status {
+            // Rows come in no promised order, so the fault can be among the first.
+            500 => assert!(body.contains("Divide by zero"), "{body}"),
+            _ => assert_eq!(status, 200, "{format}"),
+        }
+    }
+    node.stop().await.expect("stops");
+}
+
+/// Asks for `path` and reads until the end, which must not be a proper one if the status is 200.
+async fn until_broken(node: &Node, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(node.address()).await.expect("connects");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sends");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an end");
+    let answer = String::from_utf8(answer).expect("text");
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status = status.expect("a status");
+    if status == 200 {
+        assert!(!answer.ends_with("\r\n0\r\n\r\n"), "the body seems whole");
+    }
+    (status, answer)
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ pub(crate) async fn query_sql(
         &services.world.tasks,
     )
     .await
-    .map_err(execution_failure)
+    .map_err(Failure::from)
 }
 
 fn from_url(url_query: Option<&str>) -> Result<(Query, Option<Format>), Failure> {
@@ -131,13 +131,6 @@ fn planning_failure(error: Error) -> Failure {
         ErrorKind::NotFound => {
             Failure::json_error(StatusCode::NOT_FOUND, format!("query error: {error}"))
         }
-        _ => Failure::from(error),
-    }
-}
-
-fn execution_failure(error: Error) -> Failure {
-    match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::Internal => Failure::from(error).prefixed("query error: "),
         _ => Failure::from(error),
     }
 }
@@ -218,8 +211,6 @@ mod tests {
             reason::<()>(Err(missing)),
             "404 query error: database not found: foo"
         );
-        let fault = execution_failure(Error::internal("out of luck"));
-        assert_eq!(reason::<()>(Err(fault)), "500 query error: out of luck");
         let unsupported = Error::new(ErrorKind::Unsupported, "This feature is not implemented: x");
         assert_eq!(
             reason::<()>(Err(planning_failure(unsupported))),
