@@ -5,6 +5,7 @@
 
 use crate::error::{Fault, Rejected};
 use crate::{fields, lexer, series};
+use memchr::memchr;
 use std::borrow::Cow;
 
 #[cfg(test)]
@@ -166,24 +167,28 @@ impl<'a> Value<'a> {
 
 /// `raw` with the backslash taken from before each of the `escapable` characters; others stay, and so does theirs.
 pub(crate) fn unescape<'a>(raw: &'a str, escapable: &[u8]) -> Cow<'a, str> {
-    if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+    let Some(mut backslash) = memchr(b'\\', raw.as_bytes()) else {
         return Cow::Borrowed(raw);
-    }
+    };
     let mut text = String::with_capacity(raw.len());
-    let mut characters = raw.chars();
-    while let Some(character) = characters.next() {
-        if character != '\\' {
-            text.push(character);
-            continue;
-        }
-        match characters.next() {
+    let mut rest = raw;
+    loop {
+        text.push_str(&rest[..backslash]);
+        let mut after = rest[backslash + 1..].chars();
+        match after.next() {
             Some(escaped) if escaped.is_ascii() && escapable.contains(&(escaped as u8)) => {
                 text.push(escaped);
             }
             Some(other) => text.extend(['\\', other]),
             None => text.push('\\'),
         }
+        rest = after.as_str();
+        match memchr(b'\\', rest.as_bytes()) {
+            Some(next) => backslash = next,
+            None => break,
+        }
     }
+    text.push_str(rest);
     Cow::Owned(text)
 }
 
