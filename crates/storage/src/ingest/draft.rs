@@ -111,9 +111,10 @@ impl<'a> Draft<'a> {
         }
         let mut seen: HashSet<Cow<'_, str>> = HashSet::with_capacity(fields.len());
         for field in fields {
-            let name = field.key.unescape();
-            line.require(name.clone(), kind_of(&field.value))?;
-            if let Some(repeated) = seen.replace(name) {
+            line.require(field.key.unescape(), kind_of(&field.value))?;
+        }
+        for field in fields {
+            if let Some(repeated) = seen.replace(field.key.unescape()) {
                 return Err(repeated_field(&repeated));
             }
         }

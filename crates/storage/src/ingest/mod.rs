@@ -185,9 +185,13 @@ impl Lines<'_> {
                 .texts
                 .as_ref()
                 .and_then(|texts| texts.read().get(line.series))
-            && self.push(known, line, fields)? == Pushed::Yes
         {
-            return Ok(());
+            match self.push(known, line, fields) {
+                Ok(Pushed::Yes) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::TooLarge => return Err(error),
+                // A column is missing or the line is bad: the full check says the same whether the series is known or not.
+                Ok(Pushed::NeedsColumn) | Err(_) => {}
+            }
         }
         self.add_unknown(line, fields)
     }
