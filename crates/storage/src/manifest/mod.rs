@@ -6,7 +6,7 @@
 
 pub mod format;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use catalog::{DatabaseId, TableId};
@@ -82,7 +82,7 @@ impl Manifest {
             self.files.remove(id);
         }
         for file in &change.added {
-            self.next_file = self.next_file.max(file.id + 1);
+            self.next_file = self.next_file.max(file.id.saturating_add(1));
             self.files.insert(file.id, file.clone());
         }
         Ok(())
@@ -109,15 +109,18 @@ impl Manifest {
                 self.covered_sequence
             ));
         }
+        let mut removed = BTreeSet::new();
         for id in &change.removed {
-            if !self.files.contains_key(id) {
+            if !self.files.contains_key(id) || !removed.insert(id) {
                 return broken(format!("removes file {id}, which is not live"));
             }
         }
+        let mut next_file = self.next_file;
         for file in &change.added {
-            if file.id < self.next_file {
+            if file.id < next_file {
                 return broken(format!("adds file {}, which was used before", file.id));
             }
+            next_file = file.id.saturating_add(1);
             if file.min_time > file.max_time
                 || file.first_sequence > file.last_sequence
                 || file.rows == 0
