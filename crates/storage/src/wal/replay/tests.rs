@@ -1,1 +1,134 @@
-//! Tests of replay.
+//! Replaying folders of segments: order, what is covered, damage.
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow::array::Int64Array;
+use catalog::{ColumnId, DatabaseId, TableId};
+use runtime::object_store::{ObjectStoreExt, in_memory};
+
+use super::super::format::v1::{FRAME_HEADER_BYTES, Payload, SegmentHeader, encode_segment_header};
+use super::*;
+use crate::ErrorKind;
+use crate::batch::Batch;
+use crate::series::SeriesTable;
+
+/// A segment with one row per sequence, whose time is the sequence.
+fn segment(sequences: &[u64]) -> Vec<u8> {
+    let mut series = SeriesTable::default();
+    series.intern(&[]).expect("a key");
+    let header = SegmentHeader {
+        epoch: 1,
+        number: 1,
+    };
+    let mut bytes = encode_segment_header(header).to_vec();
+    for sequence in sequences {
+        let batch = Batch {
+            database: DatabaseId(1),
+            table: TableId(1),
+            series: vec![0].into(),
+            times: vec![*sequence as i64].into(),
+            columns: vec![(ColumnId(1), Arc::new(Int64Array::from(vec![1])))],
+        };
+        let payload = Payload::encode(&[(&batch, &series)], false).expect("encode");
+        payload.write_frame(*sequence, &mut bytes);
+    }
+    bytes
+}
+
+async fn replayed(
+    source: Source<'_>,
+    covered: u64,
+    fail_on_damage: bool,
+) -> Result<(Sealed, u64, Vec<u64>), Error> {
+    let mut met = Vec::new();
+    let (sealed, highest) = replay(
+        source,
+        covered,
+        fail_on_damage,
+        async |sequence, batches| {
+            assert_eq!(batches[0].times, [sequence as i64]);
+            met.push(sequence);
+            Ok(())
+        },
+    )
+    .await?;
+    Ok((sealed, highest, met))
+}
+
+#[tokio::test]
+async fn segments_are_read_by_number_and_only_above_what_is_covered() {
+    let folder = tempfile::tempdir().expect("folder");
+    let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).expect("write");
+    put("00000000010.wal", &segment(&[5, 6]));
+    put("00000000009.wal", &segment(&[1, 2, 4]));
+    put("00000000011.wal", &segment(&[]));
+    put("00000000001.wal.damaged", b"not read");
+    put("lock", b"");
+    put("x.wal", b"not read");
+    let (sealed, highest, met) = replayed(Source::Folder(folder.path()), 2, true)
+        .await
+        .expect("replay");
+    assert_eq!((highest, met), (6, vec![4, 5, 6]));
+    let lasts: Vec<_> = sealed
+        .segments
+        .iter()
+        .map(|(number, segment)| (*number, segment.last_sequence, segment.damaged))
+        .collect();
+    assert_eq!(lasts, [(9, 4, false), (10, 6, false), (11, 0, false)]);
+
+    let empty = tempfile::tempdir().expect("folder");
+    let (_, highest, met) = replayed(Source::Folder(empty.path()), 17, true)
+        .await
+        .expect("replay");
+    assert_eq!((highest, met), (17, Vec::new()));
+}
+
+#[tokio::test]
+async fn damage_costs_what_it_hit_and_is_told_apart() {
+    let store = in_memory();
+    let paths = Paths::new("node");
+    let sound = segment(&[1, 2, 3]);
+    let frame = (sound.len() - SEGMENT_HEADER_BYTES) / 3;
+    let mut in_payload = sound.clone();
+    in_payload[SEGMENT_HEADER_BYTES + frame + FRAME_HEADER_BYTES] ^= 1;
+    let torn = segment(&[4, 5]);
+    let torn = &torn[..torn.len() - 1];
+    for (number, bytes) in [
+        (1, in_payload.as_slice()),
+        (2, torn),
+        (3, b""),
+        (4, &segment(&[5])),
+    ] {
+        let path = paths.wal_segment(number);
+        store.put(&path, bytes.to_vec().into()).await.expect("put");
+    }
+    let source = Source::Objects(&store, &paths);
+    let (sealed, highest, met) = replayed(source, 0, false).await.expect("replay");
+    assert_eq!((highest, met), (5, vec![1, 3, 4, 5]));
+    let damaged: Vec<bool> = sealed.segments.values().map(|s| s.damaged).collect();
+    assert_eq!(damaged, [true, true, true, false]);
+
+    let refusal = replayed(source, 0, true).await.expect_err("damage");
+    assert_eq!(refusal.kind(), ErrorKind::Corrupt);
+    let offset = SEGMENT_HEADER_BYTES + frame;
+    assert_eq!(
+        refusal.message(),
+        format!(
+            "log segment node/wal/00000000001.wal is damaged at offset {offset}: checksum of the frame does not match"
+        )
+    );
+    // What files cover already is not even decoded: its damage is past.
+    assert!(read_segment(&in_payload, 2).damage.is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_write_stops_the_replay() {
+    let folder = tempfile::tempdir().expect("folder");
+    fs::write(folder.path().join("00000000001.wal"), segment(&[1, 2])).expect("write");
+    let outcome = replay(Source::Folder(folder.path()), 0, false, async |_, _| {
+        Err(Error::unavailable("no room"))
+    })
+    .await;
+    assert_eq!(outcome.expect_err("refused").kind(), ErrorKind::Unavailable);
+}

@@ -1,0 +1,15 @@
+//! The engine as a whole, over stores in memory, in a folder, and one that fails: what was acknowledged is what is read.
+
+mod concurrency;
+
+mod durability;
+
+mod faults;
+
+mod model;
+
+mod random;
+
+mod setup;
+
+mod workload;

@@ -1,0 +1,236 @@
+//! A map that does slowly and plainly what the engine must do, and the comparison of the two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt64Type,
+};
+use catalog::{ColumnKind, Table};
+use futures::TryStreamExt;
+use storage::schema::columns_by_name;
+use storage::{ScanRequest, SeriesFilter};
+
+use crate::setup::{DATABASE, Node};
+
+pub(crate) type Tags = BTreeMap<String, String>;
+/// Values as line protocol writes them.
+pub(crate) type Fields = BTreeMap<String, String>;
+pub(crate) type Rows = BTreeMap<(Tags, i64), Fields>;
+
+/// A point of a write.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub(crate) table: String,
+    pub(crate) tags: Tags,
+    pub(crate) fields: Fields,
+    pub(crate) time: i64,
+}
+
+impl Point {
+    pub(crate) fn line(&self) -> String {
+        let escape = |name: &str| {
+            name.replace(',', "\\,")
+                .replace('=', "\\=")
+                .replace(' ', "\\ ")
+        };
+        let mut line = self.table.clone();
+        for (key, value) in &self.tags {
+            write!(line, ",{}={}", escape(key), escape(value)).expect("write");
+        }
+        let mut separator = ' ';
+        for (key, value) in &self.fields {
+            write!(line, "{separator}{}={value}", escape(key)).expect("write");
+            separator = ',';
+        }
+        writeln!(line, " {}", self.time).expect("write");
+        line
+    }
+}
+
+/// A string value in line protocol.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// All that was written, newest values only.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) tables: BTreeMap<String, Rows>,
+}
+
+impl Model {
+    pub(crate) fn write(&mut self, points: &[Point]) -> String {
+        let mut text = String::new();
+        for point in points {
+            text.push_str(&point.line());
+            let rows = self.tables.entry(point.table.clone()).or_default();
+            let row = rows.entry((point.tags.clone(), point.time)).or_default();
+            row.extend(point.fields.clone());
+        }
+        text
+    }
+}
+
+/// What to ask of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) partitions: usize,
+    pub(crate) times: RangeInclusive<i64>,
+    /// A tag and the value it must have.
+    pub(crate) tag: Option<(String, String)>,
+    /// Fields to leave out.
+    pub(crate) without: BTreeSet<String>,
+}
+
+impl Question {
+    pub(crate) fn all(partitions: usize) -> Self {
+        Self {
+            partitions,
+            times: i64::MIN..=i64::MAX,
+            tag: None,
+            without: BTreeSet::new(),
+        }
+    }
+
+    fn answer(&self, rows: &Rows) -> Rows {
+        rows.iter()
+            .filter(|((tags, time), _)| {
+                self.times.contains(time)
+                    && self
+                        .tag
+                        .as_ref()
+                        .is_none_or(|(tag, value)| tags.get(tag) == Some(value))
+            })
+            .map(|(key, fields)| {
+                let mut fields = fields.clone();
+                fields.retain(|name, _| !self.without.contains(name));
+                (key.clone(), fields)
+            })
+            .collect()
+    }
+}
+
+/// Asks every table of the model in every way given; the answers must be the model's.
+pub(crate) async fn check(node: &Node, model: &Model, questions: &[Question]) {
+    for (table, rows) in &model.tables {
+        for question in questions {
+            let found = ask(node, table, question).await;
+            let expected = question.answer(rows);
+            if found != expected {
+                let missing = expected
+                    .iter()
+                    .find(|(key, fields)| found.get(key) != Some(*fields));
+                let excess = found.iter().find(|(key, _)| !expected.contains_key(key));
+                panic!(
+                    "{table} {question:?}: {} rows, expected {}; expected {missing:?}, found {:?}; too much {excess:?}",
+                    found.len(),
+                    expected.len(),
+                    missing.and_then(|(key, _)| found.get(key)),
+                );
+            }
+        }
+    }
+}
+
+pub(crate) async fn check_all(node: &Node, model: &Model) {
+    check(node, model, &[Question::all(1), Question::all(4)]).await;
+}
+
+/// Scans a table; a row that comes twice is a failure.
+pub(crate) async fn ask(node: &Node, table: &str, question: &Question) -> Rows {
+    let snapshot = node.catalog.snapshot();
+    let database = snapshot.database(DATABASE).expect("database");
+    let table = database.table(table).expect("table");
+    let projection = columns_by_name(table)
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| !question.without.contains(column.name.as_ref()))
+        .map(|(at, _)| at)
+        .collect();
+    let scan = node
+        .engine
+        .scan(ScanRequest {
+            database: database.id,
+            table: Arc::clone(table),
+            projection,
+            time_range: question.times.clone(),
+            series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
+            partitions: question.partitions,
+        })
+        .await
+        .expect("scan");
+    assert!((1..=question.partitions).contains(&scan.partitions()));
+    let mut rows = Rows::new();
+    for partition in 0..scan.partitions() {
+        let batches: Vec<RecordBatch> = scan.stream(partition).try_collect().await.expect("stream");
+        for batch in batches {
+            assert_eq!(&batch.schema(), scan.schema());
+            collect(table, &batch, &mut rows);
+        }
+    }
+    rows
+}
+
+fn filter(tag: String, value: String) -> SeriesFilter {
+    Arc::new(move |series: &RecordBatch| {
+        let Some(column) = series.column_by_name(&tag) else {
+            return Ok(BooleanArray::from(vec![false; series.num_rows()]));
+        };
+        Ok((0..series.num_rows())
+            .map(|row| text_at(column, row).map(|found| found == value))
+            .collect())
+    })
+}
+
+fn text_at(column: &dyn Array, row: usize) -> Option<String> {
+    let tags = column.as_dictionary::<Int32Type>();
+    let key = tags.keys().is_valid(row).then(|| tags.keys().value(row))?;
+    Some(
+        tags.values()
+            .as_string::<i32>()
+            .value(key as usize)
+            .to_string(),
+    )
+}
+
+fn collect(table: &Table, batch: &RecordBatch, rows: &mut Rows) {
+    let schema = batch.schema();
+    for row in 0..batch.num_rows() {
+        let mut tags = Tags::new();
+        let mut fields = Fields::new();
+        let mut time = None;
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            let name = field.name();
+            match table.column(name).expect("column").kind {
+                ColumnKind::Time => {
+                    time = Some(column.as_primitive::<TimestampNanosecondType>().value(row));
+                }
+                ColumnKind::Tag => {
+                    tags.extend(text_at(column, row).map(|value| (name.clone(), value)));
+                }
+                ColumnKind::Field(_) if column.is_null(row) => {}
+                ColumnKind::Field(_) => {
+                    fields.insert(name.clone(), value_at(column, row));
+                }
+            }
+        }
+        let key = (tags, time.expect("a time"));
+        assert!(!rows.contains_key(&key), "{key:?} comes twice");
+        rows.insert(key, fields);
+    }
+}
+
+fn value_at(column: &dyn Array, row: usize) -> String {
+    match column.data_type() {
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        DataType::Int64 => format!("{}i", column.as_primitive::<Int64Type>().value(row)),
+        DataType::UInt64 => format!("{}u", column.as_primitive::<UInt64Type>().value(row)),
+        DataType::Utf8 => quoted(column.as_string::<i32>().value(row)),
+        DataType::Boolean => column.as_boolean().value(row).to_string(),
+        other => panic!("unexpected type {other}"),
+    }
+}
