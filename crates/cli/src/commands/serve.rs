@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
-use server::{AuthorizationExempt, Clock, Config, Limits, Node, ObjectStoreKind, SystemClock};
+use server::{AuthorizationExempt, Config, Limits, Node, ObjectStoreKind};
 
 use crate::environment::Environment;
 use crate::logging::{self, LogOptions};
 use crate::memory_size::{self, MemorySize};
+
+/// The revision of the source this binary was built from, or `unknown`.
+const REVISION: &str = env!("GNOMON_REVISION");
 
 /// Buffered bytes at which rows become files early, unless asked otherwise.
 const BUFFER_BYTES_MAX_BY_DEFAULT: u64 = 1 << 30;
@@ -195,7 +198,6 @@ fn exempt_path(name: &str) -> Option<AuthorizationExempt> {
 
 impl Options {
     pub(crate) async fn run(self: Box<Self>, environment: &Environment) -> anyhow::Result<()> {
-        let clock = SystemClock::new();
         logging::initialize(&self.log, environment.refuses_color())?;
         let config = self.config(environment, memory_size::available_bytes())?;
         let mut signals = Signals::new()?;
@@ -204,8 +206,6 @@ impl Options {
             started = Node::start(config) => started?,
             () = signals.received() => return Ok(()),
         };
-        let startup_ms = clock.monotonic().as_millis();
-        tracing::info!(address = %node.address(), "startup time: {startup_ms}ms");
         let lost = tokio::select! {
             fault = node.failed() => Some(fault),
             () = signals.received() => None,
@@ -225,12 +225,9 @@ impl Options {
         tracing::info!(
             node_id = config.node_id,
             version = config.version,
-            git_hash = config.revision,
+            git_hash = REVISION,
             num_cpus = processors(),
-            object_store = ?config.object_store,
-            query_memory_bytes = config.query_memory_bytes,
-            buffer_bytes_max = config.buffer_bytes_max,
-            limits = ?config.limits,
+            product_name = "InfluxDB 3 Core",
             invocation = self.serve_invocation_method,
             "server starting"
         );
@@ -271,7 +268,8 @@ impl Options {
             },
             shutdown_timeout: self.shutdown_timeout,
             version: env!("CARGO_PKG_VERSION").to_string(),
-            revision: env!("GNOMON_REVISION").to_string(),
+            // `/ping` tells a short one (spec/http-api.md §3.2).
+            revision: REVISION.get(..10).unwrap_or(REVISION).to_string(),
         })
     }
 

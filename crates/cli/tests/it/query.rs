@@ -97,6 +97,19 @@ fn a_failed_query_leaves_the_output_file_alone() {
 }
 
 #[test]
+fn a_result_that_breaks_off_is_a_failure() {
+    let server = FakeServer::breaking_off_after("half of");
+    let folder = temporary_folder();
+    let mut command = binary(folder.path());
+    command.args(["query", "-d", "foo", "--host", &server.url(), "SELECT"]);
+    let error = run(command, b"").failed(1);
+    assert!(
+        error.starts_with("Query command failed: failed to read the API response bytes: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn rows_in_every_format() {
     let server = Server::start(Setup::memory());
     server.write(

@@ -33,11 +33,22 @@ pub(crate) struct FakeServer {
 impl FakeServer {
     /// Answers every request with `status` (such as `200 OK`) and `body`.
     pub(crate) fn answering(status: &str, body: &str) -> Self {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+        Self::sending(answer, false)
+    }
+
+    /// Promises more than `body` and then closes the connection.
+    pub(crate) fn breaking_off_after(body: &str) -> Self {
+        let length = body.len() + 1;
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        Self::sending(answer, true)
+    }
+
+    fn sending(answer: String, closes: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (sender, requests) = channel();
-        let length = body.len();
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (sender, answer) = (sender.clone(), answer.clone());
@@ -47,6 +58,9 @@ impl FakeServer {
                         // The test may have ended, or the client gone away.
                         let _ = sender.send(request);
                         let _ = stream.get_mut().write_all(answer.as_bytes());
+                        if closes {
+                            break;
+                        }
                     }
                 });
             }
