@@ -26,6 +26,7 @@ use storage::Engine;
 
 use crate::Error;
 use crate::database::DatabaseCatalog;
+use crate::depth;
 use crate::error::{Stage, from_datafusion};
 use crate::session::Sessions;
 use crate::table::Source;
@@ -162,6 +163,7 @@ async fn start(
 
 /// One read-only statement as a plan. Views, tables and settings are never changed through a query.
 async fn logical_plan(session: &SessionState, text: &str) -> PlanResult<LogicalPlan> {
+    depth::check(text)?;
     let dialect = session.config_options().sql_parser.dialect;
     let statement = session.sql_to_statement(text, &dialect)?;
     refuse_truncate(&statement)?;

@@ -1,7 +1,7 @@
 //! SQL to Arrow batches over `storage`'s tables. The only crate that names DataFusion.
 //!
 //! ```text
-//! engine ─> session ─> database ─> table ─> filter     planning: what to read
+//! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
 //!    │                               └────> scan       execution: reading it
 //!    └────> error                                      DataFusion's faults as ours
 //! ```
@@ -9,6 +9,8 @@
 //! Not here: rendering (`server/http/encode`), reading files and merging duplicates (`storage/scan`).
 
 pub mod engine;
+
+mod depth;
 
 mod session;
 
