@@ -1,6 +1,6 @@
 //! The query engine: one statement in, a schema and a stream of batches out.
 //!
-//! Parse, plan, bind, optimize, run; every step reports its faults through `error`. What a statement may be is
+//! Parse, plan, bind, optimize, run, all on threads of their own; every step reports its faults through `error`. What a statement may be is
 //! spec/query-sql.md §4. Not here: how the answer looks on the wire (`server`).
 
 use std::any::Any;
@@ -18,11 +18,12 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use futures::FutureExt;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 
 use catalog::{Catalog, Database};
-use runtime::World;
+use runtime::{Workers, World};
 use storage::Engine;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
 use crate::database::DatabaseCatalog;
@@ -30,6 +31,9 @@ use crate::depth;
 use crate::error::{Stage, from_datafusion};
 use crate::session::Sessions;
 use crate::table::Source;
+
+/// Batches computed before the reader has taken the one before.
+const BATCHES_AHEAD: usize = 2;
 
 /// Settings of the query engine.
 #[derive(Clone, Debug)]
@@ -73,6 +77,7 @@ pub struct QueryEngine {
     storage: Arc<Engine>,
     catalog: Arc<Catalog>,
     world: World,
+    workers: Workers,
 }
 
 impl QueryEngine {
@@ -87,6 +92,7 @@ impl QueryEngine {
         let sessions =
             Sessions::new(&config).map_err(|fault| from_datafusion(&fault, Stage::Planning))?;
         Ok(Self {
+            workers: Workers::start("query", config.threads)?,
             sessions,
             partitions: config.threads.max(1),
             storage,
@@ -100,20 +106,23 @@ impl QueryEngine {
     /// In the stream: `Unavailable` when memory runs out, storage's own kinds, otherwise `Internal`.
     pub async fn sql(&self, query: Query) -> Result<QueryResult, Error> {
         let session = self.session(&query.database)?;
-        let started = start(&session, &query.text, query.parameters);
-        let running = match AssertUnwindSafe(started).catch_unwind().await {
-            Ok(running) => running.map_err(|fault| from_datafusion(&fault, Stage::Planning))?,
-            Err(panic) => return Err(panicked(panic.as_ref())),
-        };
-        let schema = running.schema();
-        let batches = AssertUnwindSafe(running)
-            .catch_unwind()
-            .map(|polled| match polled {
-                Ok(batch) => batch.map_err(|fault| from_datafusion(&fault, Stage::Execution)),
-                Err(panic) => Err(panicked(panic.as_ref())),
-            })
-            .boxed();
-        Ok(QueryResult { schema, batches })
+        let (planned, schema) = oneshot::channel();
+        let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let running =
+            self.workers
+                .run(run(session, query.text, query.parameters, planned, batches));
+        let schema = schema
+            .await
+            .map_err(|_| Error::unavailable("the query engine is shut down"))??;
+        // Whoever drops the stream drops the work with it.
+        let batches = stream::unfold((receiver, running), |(mut receiver, running)| async move {
+            let batch = receiver.recv().await?;
+            Some((batch, (receiver, running)))
+        });
+        Ok(QueryResult {
+            schema,
+            batches: batches.boxed(),
+        })
     }
 
     fn session(&self, database: &str) -> Result<SessionState, Error> {
@@ -148,6 +157,42 @@ fn oldest_visible_ns(database: &Database, now_ns: i64) -> i64 {
     };
     let retention_ns = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
     now_ns.saturating_sub(retention_ns).saturating_add(1)
+}
+
+/// A query from its text to its last batch, on the workers' threads.
+async fn run(
+    session: SessionState,
+    text: String,
+    parameters: Vec<(String, Parameter)>,
+    planned: oneshot::Sender<Result<SchemaRef, Error>>,
+    batches: mpsc::Sender<Result<RecordBatch, Error>>,
+) {
+    let started = start(&session, &text, parameters);
+    let running = match AssertUnwindSafe(started).catch_unwind().await {
+        Ok(running) => running.map_err(|fault| from_datafusion(&fault, Stage::Planning)),
+        Err(panic) => Err(panicked(panic.as_ref())),
+    };
+    let running = match running {
+        Ok(running) => running,
+        Err(fault) => {
+            // Whoever asked may have gone; then nobody needs the answer.
+            let _ = planned.send(Err(fault));
+            return;
+        }
+    };
+    if planned.send(Ok(running.schema())).is_err() {
+        return;
+    }
+    let mut running = AssertUnwindSafe(running).catch_unwind();
+    while let Some(polled) = running.next().await {
+        let batch = match polled {
+            Ok(batch) => batch.map_err(|fault| from_datafusion(&fault, Stage::Execution)),
+            Err(panic) => Err(panicked(panic.as_ref())),
+        };
+        if batches.send(batch).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn start(

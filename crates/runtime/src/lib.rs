@@ -18,6 +18,8 @@ pub mod object_store;
 
 pub mod tasks;
 
+pub mod workers;
+
 pub mod sim;
 
 pub use clock::{Clock, SystemClock};
@@ -25,6 +27,7 @@ pub use error::{Error, ErrorKind};
 pub use object_store::Store;
 pub use random::Random;
 pub use tasks::Tasks;
+pub use workers::Workers;
 
 use std::sync::Arc;
 

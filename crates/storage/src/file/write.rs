@@ -43,7 +43,7 @@ pub struct WrittenFile {
 }
 
 /// The columns of a file in order: the series key, `time`, the fields by name.
-pub fn file_columns<'a>(table: &'a Table, is_present: impl Fn(&Column) -> bool) -> Vec<&'a Column> {
+pub fn file_columns(table: &Table, is_present: impl Fn(&Column) -> bool) -> Vec<&Column> {
     let mut columns: Vec<&Column> = table
         .columns()
         .iter()
