@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -18,7 +19,7 @@ use parquet::arrow::async_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store};
+use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store, StoreError};
 
 use super::{DataFile, Footer, index};
 use crate::Error;
@@ -96,9 +97,12 @@ pub async fn read_footer(
 ) -> Result<Footer, Error> {
     let mut reader = FileBytes::of(store, path, entry);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
-        .await
-        .map_err(|cause| read_error(path, cause))?;
+    let loading = ArrowReaderMetadata::load_async(&mut reader, options);
+    let metadata = match decoded(loading.map(Some)).await {
+        Some(Ok(metadata)) => metadata,
+        Some(Err(cause)) => return Err(footer_error(store, path, entry, cause).await),
+        None => return Err(Error::corrupt(format!("file {path} is damaged"))),
+    };
     let file = metadata.metadata().file_metadata();
     let text = file
         .key_value_metadata()
@@ -208,7 +212,7 @@ impl FileReader {
 
     /// The next rows, or `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Chunk>, Error> {
-        while let Some(batch) = self.stream.next().await {
+        while let Some(batch) = decoded(self.stream.next()).await {
             let batch = batch.map_err(|cause| read_error(&self.path, cause))?;
             let mut chunk = self.chunk(&batch)?;
             chunk.clip(&self.time_range);
@@ -280,10 +284,37 @@ fn row_selection(series: &[(u32, u64, u64)]) -> RowSelection {
     RowSelection::from(selectors)
 }
 
+/// What the decoder gives. It panics on some damaged bytes, which must cost the query and nothing else.
+async fn decoded<T>(
+    decoding: impl Future<Output = Option<parquet::errors::Result<T>>>,
+) -> Option<parquet::errors::Result<T>> {
+    // Nothing that saw the panic is used again: the error ends the reading.
+    let outcome = AssertUnwindSafe(decoding).catch_unwind().await;
+    outcome.unwrap_or_else(|_| {
+        let cause = "the decoder gave up on these bytes".to_string();
+        Some(Err(ParquetError::General(cause)))
+    })
+}
+
+/// Why a footer cannot be read. A file that is not as large as the manifest says fails as if the store had.
+async fn footer_error(store: &Store, path: &Path, entry: &FileEntry, cause: ParquetError) -> Error {
+    match store.head(path).await {
+        Ok(object) if object.size != entry.bytes => Error::corrupt(format!(
+            "file {path} has {} bytes, the manifest says {}",
+            object.size, entry.bytes
+        ))
+        .with_source(cause),
+        Err(StoreError::NotFound { .. }) => Error::corrupt(format!("file {path} is gone")),
+        _ => read_error(path, cause),
+    }
+}
+
 fn read_error(path: &Path, cause: ParquetError) -> Error {
     match cause {
-        // The store's own failure, as it was handed in above.
-        ParquetError::External(_) => Error::unavailable(format!("cannot read file {path}")),
+        // The store's own failure, as it was handed in above; the decoder wraps other people's errors, too.
+        ParquetError::External(ref inner) if inner.is::<StoreError>() => {
+            Error::unavailable(format!("cannot read file {path}"))
+        }
         _ => Error::corrupt(format!("file {path} is damaged")),
     }
     .with_source(cause)
