@@ -403,3 +403,34 @@ async fn a_damaged_manifest_is_named_and_never_guessed_at() {
         .expect_err("a gap");
     assert_eq!(fault.kind(), ErrorKind::Corrupt);
 }
+
+/// The example of docs/formats/manifest.md: these bytes never change.
+#[test]
+fn the_bytes_are_those_of_the_format_page() {
+    let change = Change {
+        number: 2,
+        epoch: 1,
+        nonce: 5,
+        added: vec![FileEntry {
+            id: 1 << 32,
+            min_time: -5,
+            max_time: 7,
+            rows: 3,
+            bytes: 900,
+            first_sequence: 1,
+            last_sequence: 6,
+            crc32: 9,
+            ..file(0)
+        }],
+        removed: Vec::new(),
+        covered_sequence: Some(7),
+    };
+    let json = concat!(
+        r#"{"number":2,"epoch":1,"nonce":5,"added":[{"id":4294967296,"database":1,"table":2,"min_time":-5,"max_time":7,"#,
+        r#""rows":3,"series":1,"bytes":900,"first_sequence":1,"last_sequence":6,"crc32":9}],"covered_sequence":7}"#,
+    );
+    let envelope = b"GNOMMAN1\xd2\0\0\0\x57\x02\x94\x2e";
+    let expected = [envelope.as_slice(), json.as_bytes()].concat();
+    assert_eq!(v1::encode_change(&change).expect("encode"), expected);
+    assert_eq!(v1::decode_change(&expected).expect("decode"), change);
+}

@@ -12,7 +12,7 @@ use arrow::datatypes::{
 use catalog::{ColumnKind, Table};
 use futures::TryStreamExt;
 use storage::schema::columns_by_name;
-use storage::{ScanRequest, SeriesFilter};
+use storage::{Error, ScanRequest, SeriesFilter};
 
 use crate::setup::{DATABASE, Node};
 
@@ -142,6 +142,25 @@ pub(crate) async fn check_all(node: &Node, model: &Model) {
 
 /// Scans a table; a row that comes twice is a failure.
 pub(crate) async fn ask(node: &Node, table: &str, question: &Question) -> Rows {
+    try_ask(node, table, question).await.expect("scan")
+}
+
+/// The same, where an error is an answer.
+pub(crate) async fn try_ask(node: &Node, table: &str, question: &Question) -> Result<Rows, Error> {
+    let (table, batches) = scan(node, table, question).await?;
+    let mut rows = Rows::new();
+    for batch in batches {
+        collect(&table, &batch, &mut rows);
+    }
+    Ok(rows)
+}
+
+/// Everything a scan returns, unlooked at.
+pub(crate) async fn scan(
+    node: &Node,
+    table: &str,
+    question: &Question,
+) -> Result<(Arc<Table>, Vec<RecordBatch>), Error> {
     let snapshot = node.catalog.snapshot();
     let database = snapshot.database(DATABASE).expect("database");
     let table = database.table(table).expect("table");
@@ -161,18 +180,17 @@ pub(crate) async fn ask(node: &Node, table: &str, question: &Question) -> Rows {
             series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
             partitions: question.partitions,
         })
-        .await
-        .expect("scan");
+        .await?;
     assert!((1..=question.partitions).contains(&scan.partitions()));
-    let mut rows = Rows::new();
+    let mut all = Vec::new();
     for partition in 0..scan.partitions() {
-        let batches: Vec<RecordBatch> = scan.stream(partition).try_collect().await.expect("stream");
-        for batch in batches {
+        let batches: Vec<RecordBatch> = scan.stream(partition).try_collect().await?;
+        for batch in &batches {
             assert_eq!(&batch.schema(), scan.schema());
-            collect(table, &batch, &mut rows);
         }
+        all.extend(batches);
     }
-    rows
+    Ok((Arc::clone(table), all))
 }
 
 fn filter(tag: String, value: String) -> SeriesFilter {

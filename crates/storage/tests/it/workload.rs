@@ -9,6 +9,15 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// How many steps from a write to the appearance of one more tag and field.
 const STEPS_PER_COLUMN: u64 = 8;
 
+const TEXTS: [&str; 6] = [
+    "",
+    "a",
+    "say \"hi\"",
+    "back\\slash",
+    "ü,= x",
+    "long text without end",
+];
+
 fn time(dice: &mut Dice) -> i64 {
     let near = dice.below(40) as i64;
     match dice.below(12) {
@@ -38,14 +47,7 @@ fn value(dice: &mut Dice, field: u64) -> String {
             0 => format!("{}u", u64::MAX),
             _ => format!("{}u", number.unsigned_abs()),
         },
-        3 => quoted(*dice.pick(&[
-            "",
-            "a",
-            "say \"hi\"",
-            "back\\slash",
-            "ü,= x",
-            "long text without end",
-        ])),
+        3 => quoted(dice.pick(&TEXTS)),
         _ => (number % 2 == 0).to_string(),
     }
 }

@@ -332,3 +332,32 @@ fn a_payload_of_nonsense_never_panics() {
         }
     }
 }
+
+/// The example of docs/formats/wal.md: these bytes never change.
+#[test]
+fn the_bytes_are_those_of_the_format_page() {
+    let columns: Vec<(u16, ArrayRef)> = vec![
+        (1, Arc::new(Float64Array::from(vec![Some(1.5), None]))),
+        (2, Arc::new(StringArray::from(vec!["x", "yz"]))),
+    ];
+    let batch = Batch {
+        database: DatabaseId(1),
+        table: TableId(2),
+        ..batch(&[0, 0], &[10, 11], columns)
+    };
+    let payload = Payload::encode(&[(&batch, &series_table(&["a"]))], false).expect("encode");
+    let header = SegmentHeader {
+        epoch: 1,
+        number: 1,
+    };
+    let mut bytes = encode_segment_header(header).to_vec();
+    payload.write_frame(1, &mut bytes);
+    let found: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = concat!(
+        "474e4f4d57414c3101000000000000000100000000000000daee2ac2",
+        "3c000000b966388f0100000000000000000000005f8cb3b2",
+        "010102020104026100010000000000000000000a00000000000000010001",
+        "0201010101000000000000f83f020400010000000000000001000178797a",
+    );
+    assert_eq!(found, expected);
+}
