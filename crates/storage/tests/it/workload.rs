@@ -47,7 +47,10 @@ fn value(dice: &mut Dice, field: u64) -> String {
             0 => format!("{}u", u64::MAX),
             _ => format!("{}u", number.unsigned_abs()),
         },
-        3 => quoted(dice.pick(&TEXTS)),
+        3 => {
+            let text = dice.pick(&TEXTS);
+            quoted(text)
+        }
         _ => (number % 2 == 0).to_string(),
     }
 }
