@@ -155,6 +155,7 @@ pub async fn replay(
 ) -> Result<(Sealed, u64), Error> {
     let mut sealed = Sealed::default();
     let mut highest = covered;
+    let mut applied = covered;
     for number in source.numbers().await? {
         let bytes = source.read(number).await?;
         let replayed = read_segment(&bytes, covered);
@@ -176,16 +177,27 @@ pub async fn replay(
             );
         }
         highest = highest.max(replayed.last_sequence);
-        sealed.segments.insert(
-            number,
-            SealedSegment {
-                last_sequence: replayed.last_sequence,
-                damaged: !replayed.damage.is_empty(),
-            },
-        );
+        let mut damaged = !replayed.damage.is_empty();
         for (sequence, batches) in replayed.writes {
+            if sequence <= applied {
+                let name = source.name(number);
+                let fault = format!("log segment {name} has sequence {sequence} after {applied}");
+                if fail_on_damage {
+                    return Err(Error::corrupt(fault));
+                }
+                // A copy of a segment, most likely: applied again, old rows would pass for new ones.
+                tracing::error!("{fault}; the write is left out");
+                damaged = true;
+                continue;
+            }
+            applied = sequence;
             apply(sequence, batches).await?;
         }
+        let segment = SealedSegment {
+            last_sequence: replayed.last_sequence,
+            damaged,
+        };
+        sealed.segments.insert(number, segment);
     }
     Ok((sealed, highest))
 }

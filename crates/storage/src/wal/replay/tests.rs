@@ -132,3 +132,23 @@ async fn a_refusal_of_a_write_stops_the_replay() {
     .await;
     assert_eq!(outcome.expect_err("refused").kind(), ErrorKind::Unavailable);
 }
+
+#[tokio::test]
+async fn a_write_that_comes_again_later_is_left_out() {
+    let folder = tempfile::tempdir().expect("folder");
+    for (name, sequences) in [
+        ("00000000001.wal", &[1, 2][..]),
+        ("00000000002.wal", &[3, 3, 4]),
+        ("00000000003.wal", &[1, 2]),
+        ("00000000004.wal", &[5]),
+    ] {
+        fs::write(folder.path().join(name), segment(sequences)).expect("write");
+    }
+    let source = Source::Folder(folder.path());
+    let (sealed, highest, met) = replayed(source, 0, false).await.expect("replay");
+    assert_eq!((highest, met), (5, vec![1, 2, 3, 4, 5]));
+    let damaged: Vec<bool> = sealed.segments.values().map(|s| s.damaged).collect();
+    assert_eq!(damaged, [false, true, true, false]);
+    let refusal = replayed(source, 0, true).await.expect_err("again");
+    assert_eq!(refusal.kind(), ErrorKind::Corrupt);
+}
