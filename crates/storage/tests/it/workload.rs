@@ -151,14 +151,14 @@ async fn run(mut home: Home, seed: u64, steps: u64, options: Options) {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_the_models_on_a_store_in_memory() {
     for seed in 0..5 {
-        run(Home::memory(), seed, 60, Options::default()).await;
+        run(Home::memory(), seed, 45, Options::default()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_the_models_in_a_folder() {
     for seed in 100..103 {
-        run(Home::folder(), seed, 50, Options::default()).await;
+        run(Home::folder(), seed, 40, Options::default()).await;
     }
 }
 
