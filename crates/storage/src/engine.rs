@@ -328,18 +328,8 @@ impl Engine {
             .map_err(|_| Error::unavailable("this service is overloaded, please try again later"))
     }
 
-    /// Plans a read of one table as it is now.
-    pub async fn scan(&self, mut request: ScanRequest) -> Result<Scan, Error> {
-        let snapshot = self.catalog.snapshot();
-        let retention = snapshot
-            .database_by_id(request.database)
-            .and_then(|database| database.retention);
-        if let Some(retention) = retention {
-            let age_ns = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
-            let oldest = self.world.clock.now_ns().saturating_sub(age_ns);
-            let start = oldest.max(*request.time_range.start());
-            request.time_range = start..=*request.time_range.end();
-        }
+    /// Plans a read of one table as it is now. What has expired is for the time range to leave out.
+    pub async fn scan(&self, request: ScanRequest) -> Result<Scan, Error> {
         let table = self.buffer.table(request.database, request.table.id);
         scan::plan::plan(&request, &table, &self.world.store).await
     }

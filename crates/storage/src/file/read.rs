@@ -27,6 +27,9 @@ use crate::buffer::TableBuffer;
 use crate::manifest::FileEntry;
 use crate::merge::{Chunk, Rows, Span};
 
+/// Bytes of a file that are read at once to check its sum.
+const VERIFY_BYTES: u64 = 8 << 20;
+
 /// Name of the time column in every file.
 const TIME: &str = "time";
 
@@ -95,6 +98,7 @@ pub async fn read_footer(
     entry: &FileEntry,
     table: &TableBuffer,
 ) -> Result<Footer, Error> {
+    verify(store, path, entry).await?;
     let mut reader = FileBytes::of(store, path, entry);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     let loading = ArrowReaderMetadata::load_async(&mut reader, options);
@@ -136,6 +140,31 @@ pub async fn read_footer(
         series,
         ends,
     })
+}
+
+/// Compares the whole file with the manifest's checksum. Once per file and process: what is read later is trusted.
+async fn verify(store: &Store, path: &Path, entry: &FileEntry) -> Result<(), Error> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut start = 0;
+    while start < entry.bytes {
+        let end = entry.bytes.min(start + VERIFY_BYTES);
+        match store.get_range(path, start..end).await {
+            Ok(bytes) => hasher.update(&bytes),
+            Err(cause) => {
+                let cause = ParquetError::External(Box::new(cause));
+                return Err(footer_error(store, path, entry, cause).await);
+            }
+        }
+        start = end;
+    }
+    let found = hasher.finalize();
+    if found != entry.crc32 {
+        return Err(Error::corrupt(format!(
+            "file {path} is damaged: its checksum is {found:08x}, the manifest says {:08x}",
+            entry.crc32
+        )));
+    }
+    Ok(())
 }
 
 /// Which rows and columns of a file to read.

@@ -250,23 +250,3 @@ async fn rows_become_files_by_themselves() {
     node.close().await;
     check_all(&home.open().await, &model).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_older_than_the_retention_are_not_returned() {
-    let home = Home::memory();
-    let node = home.open().await;
-    let kept = Duration::from_secs(3600);
-    node.catalog
-        .create_database(crate::setup::DATABASE, Some(kept))
-        .await
-        .expect("create");
-    let now = node.world.clock.now_ns();
-    let minute = 60_000_000_000;
-    for age in [0, 59, 61, 100_000] {
-        node.write(&point("m", "a", "f", age, now - age * minute).line())
-            .await;
-    }
-    assert_eq!(rows(&node, "m").await, 2);
-    node.engine.persist().await.expect("persist");
-    assert_eq!(rows(&node, "m").await, 2);
-}
