@@ -6,8 +6,8 @@
 //! (`change`), who takes turns (`lib`).
 //!
 //! Removing a record frees its number, so somebody who slept meanwhile could create that number again. Two rules make
-//! such a record void. A record is removed only when two durable checkpoints lie beyond it, so a writer counts its record
-//! as lost when it sees two of them *after* the create; one may simply be a reader who was quick. And a reader who sees,
+//! such a record void. A record is removed only when eight durable checkpoints lie beyond it, so a writer counts its record
+//! as lost when it sees eight of them *after* the create; fewer may simply be rivals who were quick. And a reader who sees,
 //! after reading records, a checkpoint beyond where it began, forgets them and loads anew.
 
 use bytes::Bytes;
@@ -29,7 +29,10 @@ const READS_AT_ONCE: usize = 16;
 const OBJECT_COST_BYTES: u64 = 4096;
 
 /// How many checkpoints beyond a record allow its removal.
-const CHECKPOINTS_BEYOND_REMOVED: usize = 2;
+///
+/// Many, because a writer takes a record with that many checkpoints beyond it for one whose number had been free again. Were it two,
+/// rivals could make that many between a writer's create and its look, and it would think that a change of its own had failed.
+const CHECKPOINTS_BEYOND_REMOVED: usize = 8;
 
 /// One more than the rule needs, so that a listing which overlaps with a checkpoint still shows enough of them.
 const CHECKPOINTS_KEPT: usize = CHECKPOINTS_BEYOND_REMOVED + 1;

@@ -100,7 +100,7 @@ async fn a_refusal_is_checked_against_the_newest_state() {
 async fn a_sleeper_does_not_fork_the_log() {
     let world = TestWorld::new();
     let (here, there) = two(&world).await;
-    for step in 0..12 {
+    for step in 0..40 {
         here.extend_schema("foo", &column(&format!("c{step}")))
             .await
             .expect("extended");

@@ -14,7 +14,7 @@ const PATH: &str = "/api/v3/configure/database";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Retention(Option<Duration>);
 
-fn parse_retention(text: &str) -> Result<Retention, humantime::DurationError> {
+fn parse_retention(text: &str) -> Result<Retention, server::Error> {
     match text.eq_ignore_ascii_case("none") {
         true => Ok(Retention(None)),
         false => crate::duration::parse(text).map(|period| Retention(Some(period))),

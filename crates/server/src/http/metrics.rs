@@ -313,6 +313,11 @@ fn encode_statistics(now: &Statistics, mut encoder: DescriptorEncoder<'_>) -> fm
             now.ingest_time,
         ),
         (
+            "influxdb3_wal_encode_seconds",
+            "Time spent encoding batches for the write-ahead log",
+            now.encode_time,
+        ),
+        (
             "influxdb3_buffer_seconds",
             "Time spent putting batches into the buffer",
             now.buffer_time,
