@@ -1,12 +1,15 @@
 //! Rows of one table in columns, in the order they were written: what travels from ingest to log and buffer.
 
-use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::concat;
 use catalog::{ColumnId, DatabaseId, TableId};
 
 use crate::Error;
 use crate::schema::data_type;
+
+/// Bytes of strings that a column of a batch may have.
+const BATCH_STRING_BYTES: usize = 64 << 20;
 
 /// Rows of one table. All columns have as many values as there are rows; a field column not listed is null in every row.
 #[derive(Clone, Debug)]
@@ -90,6 +93,23 @@ fn concatenate_column(batches: &[&Batch], id: ColumnId) -> Result<ArrayRef, Erro
     concat(&parts).map_err(|cause| {
         Error::internal(format!("cannot put column {} together", id.0)).with_source(cause)
     })
+}
+
+/// Bytes of the longest string of a column; 0 for columns of other types.
+pub fn widest_string(values: &dyn Array) -> usize {
+    let Some(strings) = values.as_string_opt::<i32>() else {
+        return 0;
+    };
+    let widths = strings.value_offsets().windows(2);
+    let widest = widths.map(|ends| ends[1] - ends[0]).max();
+    widest.unwrap_or(0) as usize
+}
+
+/// Most rows that one batch of such strings should have, of the `rows` it would have otherwise.
+///
+/// Keeps a batch's strings far below the 2 GiB that Arrow can address, and its memory in bounds.
+pub fn rows_of_strings(rows: usize, widest: usize) -> usize {
+    rows.min(BATCH_STRING_BYTES / widest.max(1)).max(1)
 }
 
 /// A column of nulls for `kind`.

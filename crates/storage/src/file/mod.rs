@@ -35,6 +35,8 @@ pub struct Footer {
     pub series: Vec<u32>,
     /// Where each of them ends, in rows; where it starts is where the one before ends.
     pub ends: Vec<u64>,
+    /// Bytes of the longest string of any field.
+    pub widest_string: usize,
 }
 
 impl DataFile {

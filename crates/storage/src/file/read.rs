@@ -21,8 +21,10 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store, StoreError};
 
+use super::write::WIDEST_STRING_KEY;
 use super::{DataFile, Footer, index};
 use crate::Error;
+use crate::batch::rows_of_strings;
 use crate::buffer::TableBuffer;
 use crate::manifest::FileEntry;
 use crate::merge::{Chunk, Rows, Span};
@@ -108,11 +110,15 @@ pub async fn read_footer(
         None => return Err(Error::corrupt(format!("file {path} is damaged"))),
     };
     let file = metadata.metadata().file_metadata();
-    let text = file
-        .key_value_metadata()
-        .and_then(|pairs| pairs.iter().find(|pair| pair.key == index::KEY))
-        .and_then(|pair| pair.value.as_deref())
+    let value = |key: &str| {
+        let mut pairs = file.key_value_metadata()?.iter();
+        pairs.find(|pair| pair.key == key)?.value.as_deref()
+    };
+    let text = value(index::KEY)
         .ok_or_else(|| Error::corrupt(format!("file {path} has no series index")))?;
+    let widest_string = value(WIDEST_STRING_KEY)
+        .and_then(|bytes| bytes.parse().ok())
+        .ok_or_else(|| Error::corrupt(format!("file {path} does not tell its longest string")))?;
     let entries = index::decode(text)
         .map_err(|cause| Error::corrupt(format!("file {path} is damaged")).with_source(cause))?;
     let mut series = Vec::with_capacity(entries.len());
@@ -139,6 +145,7 @@ pub async fn read_footer(
         metadata,
         series,
         ends,
+        widest_string,
     })
 }
 
@@ -225,7 +232,10 @@ impl FileReader {
         let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
             .with_projection(mask)
             .with_row_selection(row_selection(&selection.series))
-            .with_batch_size(selection.batch_rows)
+            .with_batch_size(rows_of_strings(
+                selection.batch_rows,
+                selection.footer.widest_string,
+            ))
             .build()
             .map_err(|cause| read_error(&path, cause))?;
         Ok(Self {

@@ -13,8 +13,12 @@ use parquet::schema::types::ColumnPath;
 
 use super::index;
 use crate::Error;
+use crate::batch::widest_string;
 use crate::merge::Merged;
 use crate::schema::{field, table_metadata};
+
+/// Key of the footer's key-value metadata: bytes of the longest string of any field, in decimal.
+pub const WIDEST_STRING_KEY: &str = "gnomon.widest_string.v1";
 
 /// Rows of a row group.
 const ROW_GROUP_ROWS: usize = 1 << 18;
@@ -30,6 +34,7 @@ pub struct FileWriter {
     min_time: i64,
     max_time: i64,
     rows: u64,
+    widest_string: usize,
 }
 
 /// A finished file.
@@ -86,6 +91,7 @@ impl FileWriter {
             min_time: i64::MAX,
             max_time: i64::MIN,
             rows: 0,
+            widest_string: 0,
         })
     }
 
@@ -113,6 +119,9 @@ impl FileWriter {
             self.min_time = self.min_time.min(*time);
             self.max_time = self.max_time.max(*time);
         }
+        for values in batch.columns() {
+            self.widest_string = self.widest_string.max(widest_string(values));
+        }
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
@@ -123,6 +132,10 @@ impl FileWriter {
         let index = index::encode(entries)?;
         self.writer
             .append_key_value_metadata(KeyValue::new(index::KEY.to_string(), index));
+        self.writer.append_key_value_metadata(KeyValue::new(
+            WIDEST_STRING_KEY.to_string(),
+            self.widest_string.to_string(),
+        ));
         let bytes = self.writer.into_inner().map_err(write_error)?;
         Ok(WrittenFile {
             bytes,

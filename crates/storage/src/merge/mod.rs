@@ -19,6 +19,7 @@ use arrow::compute::{interleave, take};
 use arrow::datatypes::{Int32Type, SchemaRef};
 
 use crate::Error;
+use crate::batch::{rows_of_strings, widest_string};
 use crate::buffer::segment::Order;
 
 /// Some sorted rows of one source.
@@ -144,6 +145,8 @@ pub struct Merge {
     heap: BinaryHeap<Reverse<Head>>,
     /// Sources whose first or next chunk is due.
     due: Vec<usize>,
+    /// Rows of a batch: as many as the output wants, fewer once long strings were met.
+    batch_rows: usize,
     /// Chunks that pending rows refer to.
     chunks: Vec<Arc<Chunk>>,
     pending: Pending,
@@ -180,12 +183,13 @@ impl Merge {
     /// A merge of `sources` sources, oldest first.
     pub fn new(output: Output, sources: usize) -> Self {
         Self {
-            output,
             cursors: (0..sources).map(|_| Cursor::default()).collect(),
             heap: BinaryHeap::with_capacity(sources),
             due: (0..sources).rev().collect(),
+            batch_rows: output.batch_rows,
             chunks: Vec::new(),
             pending: Pending::default(),
+            output,
         }
     }
 
@@ -199,6 +203,9 @@ impl Merge {
             self.due.push(source);
             return;
         };
+        let fields = chunk.fields.iter().flatten();
+        let widest = fields.map(|values| widest_string(values)).max();
+        self.batch_rows = rows_of_strings(self.batch_rows, widest.unwrap_or(0));
         let number = self.chunks.len() as u32;
         self.chunks.push(Arc::new(chunk));
         self.cursors[source] = Cursor {
@@ -214,13 +221,13 @@ impl Merge {
             if let Some(source) = self.due.last() {
                 // A lone source repeats no row beyond the chunk it just ended: its rows can go, most often uncopied.
                 if self.cursors.len() == 1 && !self.pending.rows.is_empty() {
-                    let rows = self.pending.rows.len().min(self.output.batch_rows);
+                    let rows = self.pending.rows.len().min(self.batch_rows);
                     return self.hand_out(rows).map(Step::Rows);
                 }
                 return Ok(Step::Need(*source));
             }
             // The last row may still meet a newer version of itself, so it stays behind.
-            if self.pending.rows.len() > self.output.batch_rows {
+            if self.pending.rows.len() > self.batch_rows {
                 let rows = self.pending.rows.len() - 1;
                 return self.hand_out(rows).map(Step::Rows);
             }
@@ -238,7 +245,7 @@ impl Merge {
     fn advance(&mut self, head: Head) {
         let source = head.source as usize;
         let bound = self.heap.peek().map(|Reverse(next)| *next);
-        let room = (self.output.batch_rows + 1).saturating_sub(self.pending.rows.len());
+        let room = (self.batch_rows + 1).saturating_sub(self.pending.rows.len());
         let cursor = &mut self.cursors[source];
         let chunk = Arc::clone(&self.chunks[cursor.chunk as usize]);
         let span = chunk.spans[cursor.span];

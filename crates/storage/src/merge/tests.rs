@@ -190,3 +190,39 @@ fn clipping_keeps_only_the_range() {
     chunks[0].clip(&(20..=30));
     assert!(fast(vec![chunks], 4).is_empty());
 }
+
+#[test]
+fn batches_of_long_strings_are_short() {
+    let long = "x".repeat(1 << 20);
+    let rows = 100;
+    let text: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![long.as_str(); rows]));
+    let schema = Schema::new(vec![Field::new("text", DataType::Utf8, true)]);
+    let output = Output {
+        schema: Arc::new(schema),
+        columns: vec![OutputColumn::Field {
+            field: 0,
+            null: Arc::new(arrow::array::StringArray::new_null(1)),
+        }],
+        batch_rows: 8192,
+    };
+    let mut merge = Merge::new(output, 1);
+    let mut chunk = Some(Chunk {
+        spans: vec![Span {
+            rank: 0,
+            start: 0,
+            end: rows as u32,
+        }],
+        rows: Rows::Sorted,
+        times: (0..rows as i64).collect(),
+        fields: vec![Some(text)],
+    });
+    let mut lengths = Vec::new();
+    loop {
+        match merge.step().expect("merge") {
+            Step::Need(source) => merge.supply(source, chunk.take()),
+            Step::Rows(merged) => lengths.push(merged.batch.num_rows()),
+            Step::Done => break,
+        }
+    }
+    assert_eq!(lengths, [64, 36]);
+}
