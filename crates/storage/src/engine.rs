@@ -42,7 +42,7 @@ pub struct Config {
     pub node_id: String,
     /// Where the log's segments go when the store is a local folder: its root. `None`: the log is kept in the object store.
     pub local_folder: Option<PathBuf>,
-    /// Longest wait before buffered writes are flushed; a lone write does not wait for it on a local folder.
+    /// The unit of `wal_snapshot_size`. No write waits for it in memory or on a folder: a flush begins when the one before has ended.
     pub wal_flush_interval: Duration,
     /// Flush intervals after which buffered rows become files.
     pub wal_snapshot_size: u32,
@@ -213,7 +213,7 @@ impl Engine {
 
     /// Writes a request: durable and visible to the next query when this returns, unless `no_sync`.
     ///
-    /// Reads the request on the calling task, about a millisecond per megabyte.
+    /// Reads the request on the calling task, about two milliseconds per megabyte.
     pub async fn write(&self, request: WriteRequest<'_>) -> Result<WriteOutcome, WriteError> {
         self.wait_for_room().await?;
         let started = self.world.clock.monotonic();

@@ -36,6 +36,8 @@ pub mod schema;
 
 pub mod paths;
 
+pub mod varint;
+
 pub use engine::{Config, Engine, Statistics};
 pub use line_protocol::Precision;
 

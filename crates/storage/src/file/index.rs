@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::Error;
+use crate::{Error, varint};
 
 /// Key of the footer's key-value metadata.
 pub const KEY: &str = "gnomon.series_index.v1";
@@ -29,10 +29,10 @@ pub fn encode<'a>(entries: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Stri
     let mut before: &[u8] = &[];
     for (key, rows) in entries {
         let shared = key.iter().zip(before).take_while(|(a, b)| a == b).count();
-        put_varint(&mut bytes, shared as u64);
-        put_varint(&mut bytes, (key.len() - shared) as u64);
+        varint::put(&mut bytes, shared as u64);
+        varint::put(&mut bytes, (key.len() - shared) as u64);
         bytes.extend_from_slice(&key[shared..]);
-        put_varint(&mut bytes, rows);
+        varint::put(&mut bytes, rows);
         before = key;
     }
     let packed = zstd::bulk::compress(&bytes, 3)
@@ -57,8 +57,8 @@ pub fn decode(text: &str) -> Result<Vec<IndexEntry>, Error> {
     let mut rest = bytes.as_slice();
     let mut entries: Vec<IndexEntry> = Vec::new();
     while !rest.is_empty() {
-        let shared = take_varint(&mut rest).ok_or_else(damaged)?;
-        let further = take_varint(&mut rest).ok_or_else(damaged)?;
+        let shared = varint::take(&mut rest).map_err(|_| damaged())?;
+        let further = varint::take(&mut rest).map_err(|_| damaged())?;
         let before = entries.last().map_or(&[][..], |entry| entry.key.as_slice());
         let shared = usize::try_from(shared)
             .ok()
@@ -70,34 +70,13 @@ pub fn decode(text: &str) -> Result<Vec<IndexEntry>, Error> {
             .ok_or_else(damaged)?;
         rest = after;
         let key = [shared, further].concat();
-        let rows = take_varint(&mut rest).ok_or_else(damaged)?;
+        let rows = varint::take(&mut rest).map_err(|_| damaged())?;
         if rows == 0 || entries.last().is_some_and(|last| last.key >= key) {
             return Err(damaged());
         }
         entries.push(IndexEntry { key, rows });
     }
     Ok(entries)
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..63).step_by(7) {
-        let (&byte, after) = rest.split_first()?;
-        *rest = after;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

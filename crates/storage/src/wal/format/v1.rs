@@ -15,6 +15,7 @@ use catalog::{ColumnId, DatabaseId, TableId};
 use crate::Error;
 use crate::batch::Batch;
 use crate::series::SeriesTable;
+use crate::varint;
 
 /// First bytes of every segment.
 pub const MAGIC: &[u8; 8] = b"GNOMWAL1";
@@ -85,7 +86,7 @@ impl Payload {
     pub fn encode(batches: &[(&Batch, &SeriesTable)], compress: bool) -> Result<Self, Error> {
         let mut bytes =
             Vec::with_capacity(256 + batches.iter().map(|(b, _)| b.rows() * 32).sum::<usize>());
-        put_varint(&mut bytes, batches.len() as u64);
+        varint::put(&mut bytes, batches.len() as u64);
         for (batch, series) in batches {
             encode_batch(batch, series, &mut bytes)?;
         }
@@ -207,14 +208,14 @@ pub struct DecodedBatch {
 }
 
 fn encode_batch(batch: &Batch, series: &SeriesTable, out: &mut Vec<u8>) -> Result<(), Error> {
-    put_varint(out, u64::from(batch.database.0));
-    put_varint(out, u64::from(batch.table.0));
-    put_varint(out, batch.rows() as u64);
+    varint::put(out, u64::from(batch.database.0));
+    varint::put(out, u64::from(batch.table.0));
+    varint::put(out, batch.rows() as u64);
     encode_series(batch, series, out);
     put_integers(out, batch.times.iter().copied());
-    put_varint(out, batch.columns.len() as u64);
+    varint::put(out, batch.columns.len() as u64);
     for (id, values) in &batch.columns {
-        put_varint(out, u64::from(id.0));
+        varint::put(out, u64::from(id.0));
         encode_column(values, out)?;
     }
     Ok(())
@@ -239,10 +240,10 @@ fn encode_series(batch: &Batch, series: &SeriesTable, out: &mut Vec<u8>) {
             }
         })
         .collect();
-    put_varint(out, distinct.len() as u64);
+    varint::put(out, distinct.len() as u64);
     for number in distinct {
         let key = series.key(number);
-        put_varint(out, key.len() as u64);
+        varint::put(out, key.len() as u64);
         out.extend_from_slice(key);
     }
     put_integers(out, indices.iter().copied());
@@ -531,15 +532,6 @@ fn put_bits(out: &mut Vec<u8>, bits: impl Iterator<Item = bool>) {
     }
 }
 
-/// Seven bits to a byte, the lowest first, the top bit set while more follow.
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn short() -> Error {
     Error::corrupt("the bytes end in the middle")
 }
@@ -572,24 +564,8 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    fn varint(&mut self) -> Result<u64, Error> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Error::corrupt("a number is too long"))
-    }
-
     fn small<T: TryFrom<u64>>(&mut self, what: &str) -> Result<T, Error> {
-        let value = self.varint()?;
+        let value = varint::take(&mut self.rest)?;
         T::try_from(value).map_err(|_| Error::corrupt(format!("{what} {value} is out of range")))
     }
 
