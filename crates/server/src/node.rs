@@ -168,7 +168,10 @@ fn storage_config(config: &Config) -> storage::Config {
         local_folder: local_folder(&config.object_store),
         wal_flush_interval: config.wal_flush_interval,
         wal_snapshot_size: config.wal_snapshot_size,
-        buffer_bytes_max: config.buffer_bytes_max,
+        memory: storage::Memory {
+            buffer_bytes_max: config.buffer_bytes_max,
+            ..storage::Memory::default()
+        },
     }
 }
 

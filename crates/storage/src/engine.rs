@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use catalog::Catalog;
+use catalog::{Catalog, DatabaseId, TableId};
 use hashbrown::HashMap;
 use runtime::object_store::{ObjectStoreExt, PutPayload, store_error};
 use runtime::{ErrorKind, World};
@@ -27,7 +27,10 @@ use crate::wal::format::v1::{DecodedBatch, Payload};
 use crate::wal::objects::ObjectLog;
 use crate::wal::replay::{Source, replay};
 use crate::wal::{Place, Wal};
-use crate::{Error, Scan, ScanRequest, WriteError, WriteOutcome, WriteRequest, persist, scan};
+use crate::{
+    CompactionEvent, DeleteRequest, Deleted, Error, Scan, ScanRequest, WriteError, WriteOutcome,
+    WriteRequest, persist, scan,
+};
 
 /// How often a write is read again because the schema changed under it.
 const PASSES_MAX: usize = 16;
@@ -46,8 +49,32 @@ pub struct Config {
     pub wal_flush_interval: Duration,
     /// Flush intervals after which buffered rows become files.
     pub wal_snapshot_size: u32,
-    /// Buffered bytes at which rows become files early. Writes wait at twice as many.
+    pub memory: Memory,
+}
+
+/// The shares of storage in the memory budget, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Of buffered rows, at which they become files early. Writes wait at twice as many.
     pub buffer_bytes_max: usize,
+    /// Of footers and indexes kept for the next query.
+    pub cache_bytes_max: usize,
+    /// That compaction may hold at once.
+    pub compaction_bytes_max: usize,
+    /// Of requests that are read at once; others wait their turn.
+    pub ingest_bytes_max: usize,
+}
+
+impl Default for Memory {
+    /// For a machine of two gigabytes.
+    fn default() -> Self {
+        Self {
+            buffer_bytes_max: 128 << 20,
+            cache_bytes_max: 128 << 20,
+            compaction_bytes_max: 128 << 20,
+            ingest_bytes_max: 256 << 20,
+        }
+    }
 }
 
 /// Running totals and current sizes.
@@ -158,7 +185,7 @@ impl Engine {
             None => Source::Objects(&world.store, &paths),
         };
         let started = world.clock.monotonic();
-        let bytes_max = config.buffer_bytes_max as u64;
+        let bytes_max = config.memory.buffer_bytes_max as u64;
         let (sealed, highest) = replay(source, covered, false, async |sequence, batches| {
             buffer.apply(sequence, known_batches(&buffer, &catalog, batches))?;
             if buffer.bytes() > bytes_max {
@@ -332,6 +359,34 @@ impl Engine {
     pub async fn scan(&self, request: ScanRequest) -> Result<Scan, Error> {
         let table = self.buffer.table(request.database, request.table.id);
         scan::plan::plan(&request, &table, &self.world.store).await
+    }
+
+    /// Deletes rows: gone from every answer, for good, when this returns. Rows written later are not touched.
+    ///
+    /// Errors: `TooLarge` when a row filter takes more rows than a delete can list, `Unavailable`.
+    pub async fn delete(&self, request: DeleteRequest) -> Result<Deleted, Error> {
+        let _ = request;
+        Err(Error::new(ErrorKind::Unsupported, "deletes are not there yet"))
+    }
+
+    /// Compacts until nothing is left to do. Happens by itself in the background.
+    pub async fn compact(&self) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Unsupported, "compaction is not there yet"))
+    }
+
+    /// What compaction did lately, oldest first.
+    pub fn compaction_events(&self) -> Vec<CompactionEvent> {
+        Vec::new()
+    }
+
+    /// The live files of a table, oldest write first.
+    pub fn files(&self, database: DatabaseId, table: TableId) -> Vec<Arc<DataFile>> {
+        self.buffer.table(database, table).view().files.to_vec()
+    }
+
+    /// Resolves when this node can no longer write because another process has taken it over; with the reason.
+    pub async fn lost(&self) -> Error {
+        std::future::pending().await
     }
 
     /// Makes files of all rows buffered now.

@@ -7,7 +7,6 @@
 //!                    └────────> scan <──────┘       merge: one rule for duplicates, used by persist and scan
 //! ```
 //! A [`batch`] is what travels; a [`series`] number says which series a row belongs to.
-//! Still to come, each with its place: `compact` behind the manifest, deletes and retention in `gc`.
 //! Not here: what exists (`catalog`), SQL (`query`).
 
 pub mod engine;
@@ -21,6 +20,10 @@ pub mod buffer;
 pub mod persist;
 
 pub mod manifest;
+
+pub mod compact;
+
+pub mod delete;
 
 pub mod file;
 
@@ -38,9 +41,11 @@ pub mod paths;
 
 pub mod varint;
 
-pub use engine::{Config, Engine, Statistics};
+pub use engine::{Config, Engine, Memory, Statistics};
 pub use line_protocol::Precision;
 
+pub use compact::CompactionEvent;
+pub use delete::{DeleteRequest, Deleted, RowFilter};
 pub use ingest::{LineError, WriteError, WriteOutcome, WriteRequest};
 pub use runtime::{Error, ErrorKind};
 pub use scan::{Scan, ScanRequest, SeriesFilter};

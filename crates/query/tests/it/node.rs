@@ -123,6 +123,6 @@ fn storage_config() -> storage::Config {
         local_folder: None,
         wal_flush_interval: Duration::from_millis(1),
         wal_snapshot_size: 600,
-        buffer_bytes_max: 1 << 30,
+        memory: storage::Memory::default(),
     }
 }
