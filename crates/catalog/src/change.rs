@@ -1,6 +1,6 @@
 //! Every change the catalog can undergo, and how it is applied.
 //!
-//! The `plan_` functions of the nouns (`database`, `schema`, `token`) turn a request into changes; [`apply`] turns
+//! The `plan_` functions of the nouns (`database`, `table`, `schema`, `retention`, `deletion`, `token`) turn a request into changes; [`apply`] turns
 //! changes into the next snapshot, the same way when they are made and when the log is replayed. It checks
 //! [`Invariant`]s, not wishes: limits, names and permissions are the planner's business, so that a log written under
 //! other limits stays readable.
@@ -24,6 +24,10 @@ pub enum Change {
         name: Arc<str>,
         retention_ms: Option<u64>,
     },
+    SetDatabaseRetention {
+        id: DatabaseId,
+        retention_ms: Option<u64>,
+    },
     /// Marks as deleted and renames; the tables go with their database.
     DeleteDatabase {
         id: DatabaseId,
@@ -41,11 +45,28 @@ pub enum Change {
         id: TableId,
         name: Arc<str>,
         columns: Vec<Column>,
+        retention_ms: Option<u64>,
     },
     AddColumns {
         table: TableId,
         columns: Vec<Column>,
     },
+    /// `None`: as the database says.
+    SetTableRetention {
+        id: TableId,
+        retention_ms: Option<u64>,
+    },
+    /// Marks as deleted and renames.
+    DeleteTable {
+        id: TableId,
+        renamed: Arc<str>,
+        deleted_at_ms: i64,
+        hard_delete_at_ms: Option<i64>,
+    },
+    /// Forgets a deleted table, or one of a deleted database, whose data is gone.
+    RemoveTable { id: TableId },
+    /// Forgets a deleted database that has no tables any more.
+    RemoveDatabase { id: DatabaseId },
     CreateAdminToken {
         id: TokenId,
         name: Arc<str>,
@@ -69,6 +90,7 @@ pub enum Invariant {
     NamesAreUnique,
     ChangedThingExists,
     DeletedStaysDeleted,
+    OnlyDeletedThingsAreRemoved,
     InternalDatabaseIsUntouched,
     ColumnIdsAreDense,
     ColumnNamesAreUnique,
@@ -85,6 +107,7 @@ impl Invariant {
             Self::NamesAreUnique => "names are unique",
             Self::ChangedThingExists => "what is changed exists",
             Self::DeletedStaysDeleted => "deleted stays deleted",
+            Self::OnlyDeletedThingsAreRemoved => "only what is deleted is removed",
             Self::InternalDatabaseIsUntouched => "the internal database is untouched",
             Self::ColumnIdsAreDense => "column ids are dense",
             Self::ColumnNamesAreUnique => "column names are unique",
@@ -145,6 +168,16 @@ fn apply_one(snapshot: &mut Snapshot, change: &Change) -> Result<(), Error> {
             let retention = retention_ms.map(Duration::from_millis);
             insert_database(snapshot, Database::new(*id, Arc::clone(name), retention))
         }
+        Change::SetDatabaseRetention { id, retention_ms } => {
+            let database = database_mut(snapshot, *id)?;
+            Invariant::InternalDatabaseIsUntouched
+                .require(!database.is_internal(), || "a retention".to_string())?;
+            Invariant::DeletedStaysDeleted.require(!database.is_deleted(), || {
+                format!("a retention of deleted database {}", id.0)
+            })?;
+            database.retention = retention_ms.map(Duration::from_millis);
+            Ok(())
+        }
         Change::DeleteDatabase {
             id,
             renamed,
@@ -167,15 +200,36 @@ fn apply_one(snapshot: &mut Snapshot, change: &Change) -> Result<(), Error> {
             id,
             name,
             columns,
+            retention_ms,
         } => {
             let mut table = Table::new(*id, Arc::clone(name));
+            table.retention = retention_ms.map(Duration::from_millis);
             add_columns(&mut table, columns)?;
             Invariant::IdsAreNeverReused
                 .require(id.0 >= snapshot.next_table, || format!("table {}", id.0))?;
             require_live(database_mut(snapshot, *database)?)?;
             insert_table(snapshot, *database, table)
         }
-        Change::AddColumns { table, columns } => extend_table(snapshot, *table, columns),
+        Change::AddColumns { table, columns } => {
+            let table = live_table_mut(snapshot, *table)?;
+            Invariant::EveryTableHasOneTimeColumn.require(
+                columns.iter().all(|column| column.kind != ColumnKind::Time),
+                || format!("table '{}'", table.name),
+            )?;
+            add_columns(table, columns)
+        }
+        Change::SetTableRetention { id, retention_ms } => {
+            live_table_mut(snapshot, *id)?.retention = retention_ms.map(Duration::from_millis);
+            Ok(())
+        }
+        Change::DeleteTable {
+            id,
+            renamed,
+            deleted_at_ms,
+            hard_delete_at_ms,
+        } => delete_table(snapshot, *id, renamed, *deleted_at_ms, *hard_delete_at_ms),
+        Change::RemoveTable { id } => remove_table(snapshot, *id),
+        Change::RemoveDatabase { id } => remove_database(snapshot, *id),
         Change::CreateAdminToken {
             id,
             name,
@@ -249,7 +303,7 @@ fn delete_database(
     let former = std::mem::replace(&mut database.name, Arc::clone(renamed));
     database.deleted_at_ms = Some(deleted_at_ms);
     database.hard_delete_at_ms = hard_delete_at_ms;
-    let tables = database.table_count();
+    let tables = database.live_tables();
     snapshot.live_databases -= 1;
     snapshot.live_tables -= tables;
     snapshot.databases_by_name.remove(&*former);
@@ -279,10 +333,10 @@ pub(crate) fn insert_table(
     })?;
     let next_table = successor(id.0, "table")?.max(snapshot.next_table);
     let database = database_mut(snapshot, database_id)?;
-    Invariant::NamesAreUnique.require(database.table(&table.name).is_none(), || {
+    Invariant::NamesAreUnique.require(database.table_named(&table.name).is_none(), || {
         format!("table '{}' in database '{}'", table.name, database.name)
     })?;
-    let limited = database.is_limited();
+    let limited = database.is_limited() && !table.is_deleted();
     database.insert_table(Arc::new(table));
     snapshot.live_tables += usize::from(limited);
     snapshot.next_table = next_table;
@@ -290,17 +344,58 @@ pub(crate) fn insert_table(
     Ok(())
 }
 
-fn extend_table(snapshot: &mut Snapshot, id: TableId, columns: &[Column]) -> Result<(), Error> {
-    let missing = || Invariant::ChangedThingExists.broken_by(format!("columns of table {}", id.0));
-    let owner = *snapshot.table_owners.get(&id).ok_or_else(missing)?;
-    let database = database_mut(snapshot, owner)?;
-    require_live(database)?;
-    let table = database.table_mut(id).ok_or_else(missing)?;
-    Invariant::EveryTableHasOneTimeColumn.require(
-        columns.iter().all(|column| column.kind != ColumnKind::Time),
-        || format!("table '{}'", table.name),
+fn delete_table(
+    snapshot: &mut Snapshot,
+    id: TableId,
+    renamed: &Arc<str>,
+    deleted_at_ms: i64,
+    hard_delete_at_ms: Option<i64>,
+) -> Result<(), Error> {
+    let database = owner_mut(snapshot, id)?;
+    Invariant::InternalDatabaseIsUntouched.require(!database.is_internal(), || {
+        format!("the deletion of table {}", id.0)
+    })?;
+    Invariant::DeletedStaysDeleted.require(
+        !database.is_deleted()
+            && database
+                .table_by_id(id)
+                .is_some_and(|table| !table.is_deleted()),
+        || format!("a second deletion of table {}", id.0),
     )?;
-    add_columns(table, columns)
+    Invariant::NamesAreUnique.require(database.table_named(renamed).is_none(), || {
+        format!("deleted table '{renamed}'")
+    })?;
+    let table = database
+        .rename_table(id, renamed)
+        .ok_or_else(|| missing_table(id))?;
+    table.deleted_at_ms = Some(deleted_at_ms);
+    table.hard_delete_at_ms = hard_delete_at_ms;
+    snapshot.live_tables -= 1;
+    Ok(())
+}
+
+fn remove_table(snapshot: &mut Snapshot, id: TableId) -> Result<(), Error> {
+    let database = owner_mut(snapshot, id)?;
+    let database_deleted = database.is_deleted();
+    let removed = database.remove_table(id).ok_or_else(|| missing_table(id))?;
+    Invariant::OnlyDeletedThingsAreRemoved
+        .require(database_deleted || removed.is_deleted(), || {
+            format!("the removal of table {}", id.0)
+        })?;
+    snapshot.table_owners.remove(&id);
+    Ok(())
+}
+
+fn remove_database(snapshot: &mut Snapshot, id: DatabaseId) -> Result<(), Error> {
+    let database = database_mut(snapshot, id)?;
+    Invariant::OnlyDeletedThingsAreRemoved
+        .require(database.is_deleted() && database.table_count() == 0, || {
+            format!("the removal of database {}", id.0)
+        })?;
+    let name = Arc::clone(&database.name);
+    snapshot.databases_by_name.remove(&*name);
+    snapshot.databases.remove(&id);
+    Ok(())
 }
 
 fn add_columns(table: &mut Table, columns: &[Column]) -> Result<(), Error> {
@@ -390,6 +485,30 @@ fn database_mut(snapshot: &mut Snapshot, id: DatabaseId) -> Result<&mut Database
         Some(database) => Ok(Arc::make_mut(database)),
         None => Err(Invariant::ChangedThingExists.broken_by(format!("database {}", id.0))),
     }
+}
+
+/// The database that a table is in, copied first when an older snapshot still shows it.
+fn owner_mut(snapshot: &mut Snapshot, table: TableId) -> Result<&mut Database, Error> {
+    let owner = *snapshot
+        .table_owners
+        .get(&table)
+        .ok_or_else(|| missing_table(table))?;
+    database_mut(snapshot, owner)
+}
+
+/// A table that can still change.
+fn live_table_mut(snapshot: &mut Snapshot, id: TableId) -> Result<&mut Table, Error> {
+    let database = owner_mut(snapshot, id)?;
+    require_live(database)?;
+    let table = database.table_mut(id).ok_or_else(|| missing_table(id))?;
+    Invariant::DeletedStaysDeleted.require(!table.is_deleted(), || {
+        format!("a change of deleted table '{}'", table.name)
+    })?;
+    Ok(table)
+}
+
+fn missing_table(id: TableId) -> Error {
+    Invariant::ChangedThingExists.broken_by(format!("table {}", id.0))
 }
 
 fn require_live(database: &Database) -> Result<(), Error> {

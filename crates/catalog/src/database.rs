@@ -1,15 +1,14 @@
-//! A database: a name, its tables, how long its rows are kept; and how one comes and goes.
+//! A database: a name, its tables, how long its rows are kept; and how one comes.
 //!
-//! The `plan_` functions decide what a request changes; `change` applies it. The rows go when `storage` says so.
+//! The `plan_` function decides what a request changes; `change` applies it. How one goes: `deletion`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::DateTime;
-
 use crate::change::Change;
+use crate::retention::to_ms;
 use crate::shared_map::SharedMap;
-use crate::{Error, ErrorKind, Limits, Snapshot, Table, TableId, validate_database_name};
+use crate::{Error, Limits, Snapshot, Table, TableId, validate_database_name};
 
 /// The server's own database: exists from the start, is no client's to write or delete, counts towards no limit.
 pub const INTERNAL_DATABASE: &str = "_internal";
@@ -17,23 +16,9 @@ pub const INTERNAL_DATABASE: &str = "_internal";
 /// How long the server's own rows are kept (spec/catalog-and-caches.md §2).
 pub(crate) const INTERNAL_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// From a delete without a schedule to the end of the data (spec/http-api.md §7.4).
-const HARD_DELETE_DEFAULT_MS: i64 = 72 * 60 * 60 * 1_000;
-
 /// Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DatabaseId(pub u32);
-
-/// When a deleted database's data goes for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HardDelete {
-    Never,
-    Now,
-    /// 72 hours from now.
-    Default,
-    /// Milliseconds since the epoch; a time in the past means now.
-    AtMs(i64),
-}
 
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -62,16 +47,22 @@ impl Database {
         }
     }
 
-    /// A live table by its name.
+    /// A live (not deleted) table by its name.
     pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.table_named(name).filter(|table| !table.is_deleted())
+    }
+
+    /// Any table by its present name: a deleted one by the name it was given then.
+    pub fn table_named(&self, name: &str) -> Option<&Arc<Table>> {
         self.by_name.get(name).and_then(|id| self.tables.get(id))
     }
 
+    /// Any table by its id, deleted ones too.
     pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
         self.tables.get(&id)
     }
 
-    /// Live tables in the order of their names.
+    /// All tables in the order of their names, deleted ones too.
     pub fn tables(&self) -> Vec<Arc<Table>> {
         let mut tables: Vec<_> = self
             .tables
@@ -82,8 +73,15 @@ impl Database {
         tables
     }
 
+    /// How many tables there are, deleted ones too.
     pub fn table_count(&self) -> usize {
         self.tables.len()
+    }
+
+    /// How many of its tables have not been deleted themselves.
+    pub(crate) fn live_tables(&self) -> usize {
+        let live = self.tables.iter().filter(|(_, table)| !table.is_deleted());
+        live.count()
     }
 
     pub fn is_deleted(&self) -> bool {
@@ -110,6 +108,21 @@ impl Database {
     pub(crate) fn table_mut(&mut self, id: TableId) -> Option<&mut Table> {
         self.tables.get_mut(&id).map(Arc::make_mut)
     }
+
+    /// Gives a table another name, which [`crate::change`] has checked; `None` when there is no such table.
+    pub(crate) fn rename_table(&mut self, id: TableId, name: &Arc<str>) -> Option<&mut Table> {
+        let table = self.tables.get_mut(&id).map(Arc::make_mut)?;
+        let former = std::mem::replace(&mut table.name, Arc::clone(name));
+        self.by_name.remove(&*former);
+        self.by_name.insert(Arc::clone(name), id);
+        Some(table)
+    }
+
+    pub(crate) fn remove_table(&mut self, id: TableId) -> Option<Arc<Table>> {
+        let table = self.tables.remove(&id)?;
+        self.by_name.remove(&*table.name);
+        Some(table)
+    }
 }
 
 /// What creating `name` changes. Errors: `Invalid` name, `Conflict` when it exists, `Limit`.
@@ -129,66 +142,6 @@ pub(crate) fn plan_create_database(
     Ok(Change::CreateDatabase {
         id: snapshot.next_database_id(),
         name: name.into(),
-        retention_ms: retention.map(|kept| u64::try_from(kept.as_millis()).unwrap_or(u64::MAX)),
+        retention_ms: retention.map(to_ms),
     })
-}
-
-/// What deleting `name` changes (spec/http-api.md §7.4).
-pub(crate) fn plan_delete_database(
-    snapshot: &Snapshot,
-    name: &str,
-    when: HardDelete,
-    now_ms: i64,
-) -> Result<Change, Error> {
-    let Some(database) = snapshot.database_named(name) else {
-        return Err(Error::not_found(format!(
-            "the requested resource was not found: {name}"
-        )));
-    };
-    if database.is_internal() {
-        return Err(Error::new(ErrorKind::Internal, "cannot delete internal db"));
-    }
-    let wanted_at_ms = match when {
-        HardDelete::Never => None,
-        HardDelete::Now => Some(now_ms),
-        HardDelete::Default => Some(now_ms.saturating_add(HARD_DELETE_DEFAULT_MS)),
-        HardDelete::AtMs(at_ms) => Some(at_ms.max(now_ms)),
-    };
-    if !database.is_deleted() {
-        return Ok(Change::DeleteDatabase {
-            id: database.id,
-            renamed: free_deleted_name(snapshot, database, now_ms),
-            deleted_at_ms: now_ms,
-            hard_delete_at_ms: wanted_at_ms,
-        });
-    }
-    let unchanged = match (database.hard_delete_at_ms, wanted_at_ms) {
-        (Some(_), _) if when == HardDelete::Default => true,
-        // Due is due: "now", said again later, is still the same schedule.
-        (Some(present), Some(wanted)) => present == wanted || present.max(wanted) <= now_ms,
-        (None, None) => true,
-        _ => false,
-    };
-    if unchanged {
-        return Err(Error::conflict(format!(
-            "attempted to modify resource that was already deleted: {name}"
-        )));
-    }
-    Ok(Change::RescheduleHardDelete {
-        id: database.id,
-        hard_delete_at_ms: wanted_at_ms,
-    })
-}
-
-/// `NAME-YYYYMMDDTHHMMSS`, then `-ID` and as many further dashes as it takes to be nobody else's.
-fn free_deleted_name(snapshot: &Snapshot, database: &Database, now_ms: i64) -> Arc<str> {
-    let now = DateTime::from_timestamp_millis(now_ms).unwrap_or(DateTime::UNIX_EPOCH);
-    let mut name = format!("{}-{}", database.name, now.format("%Y%m%dT%H%M%S"));
-    if snapshot.database_named(&name).is_some() {
-        name = format!("{name}-{}", database.id.0);
-    }
-    while snapshot.database_named(&name).is_some() {
-        name.push('-');
-    }
-    name.into()
 }

@@ -5,7 +5,7 @@
 //! Not here: rows (`storage`), how a credential arrives over HTTP (`server`).
 //!
 //! ```text
-//! request ─> database · schema · token: plan ─> change: apply ─> log: append ─> snapshot
+//! request ─> database · table · schema · token: plan ─> change: apply ─> log: append ─> snapshot
 //!            decides on the newest snapshot     invariants       durable        visible
 //! ```
 
@@ -16,6 +16,10 @@ pub mod table;
 pub mod column;
 
 pub mod schema;
+
+pub mod retention;
+
+pub mod deletion;
 
 pub mod limits;
 
@@ -34,7 +38,8 @@ mod names;
 mod shared_map;
 
 pub use column::{Column, ColumnId, ColumnKind, FieldType};
-pub use database::{Database, DatabaseId, HardDelete, INTERNAL_DATABASE};
+pub use database::{Database, DatabaseId, INTERNAL_DATABASE};
+pub use deletion::HardDelete;
 pub use limits::Limits;
 pub use names::validate_database_name;
 pub use runtime::{Error, ErrorKind};
@@ -195,11 +200,106 @@ impl Catalog {
         let name = name.to_string();
         let now_ms = self.shared.world.clock.now_ms();
         self.commit(move |snapshot| {
-            let change = database::plan_delete_database(snapshot, &name, when, now_ms)?;
+            let change = deletion::plan_delete_database(snapshot, &name, when, now_ms)?;
             Ok((vec![change], ()))
         })
         .await?;
         Ok(())
+    }
+
+    /// Sets how long rows of a database are kept, in whole milliseconds; `None` is for ever.
+    ///
+    /// Errors: `NotFound`, `Conflict` when it is deleted, `Internal` for `_internal`.
+    pub async fn set_database_retention(
+        &self,
+        name: &str,
+        retention: Option<Duration>,
+    ) -> Result<(), Error> {
+        let name = name.to_string();
+        self.commit(move |snapshot| {
+            let change = retention::plan_database_retention(snapshot, &name, retention)?;
+            Ok((change.into_iter().collect(), ()))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Creates a table, and its database when it is missing. The columns get their ids in the order given, `time` last.
+    ///
+    /// Errors: `Invalid` name or column, `Conflict` when the table exists, `Limit`.
+    pub async fn create_table(
+        &self,
+        database: &str,
+        table: TableAdditions,
+        retention: Option<Duration>,
+    ) -> Result<(), Error> {
+        let limits = self.shared.limits;
+        let database = database.to_string();
+        self.commit(move |snapshot| {
+            let changes =
+                table::plan_create_table(snapshot, &limits, &database, &table, retention)?;
+            Ok((changes, ()))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Marks a table deleted and renames it `NAME-YYYYMMDDTHHMMSS` (spec/catalog-and-caches.md §6).
+    ///
+    /// Errors: `NotFound` table or database, `Conflict` when one of them is deleted already, `Internal` for `_internal`.
+    pub async fn delete_table(
+        &self,
+        database: &str,
+        table: &str,
+        when: HardDelete,
+    ) -> Result<(), Error> {
+        let (database, table) = (database.to_string(), table.to_string());
+        let now_ms = self.shared.world.clock.now_ms();
+        self.commit(move |snapshot| {
+            let change = deletion::plan_delete_table(snapshot, &database, &table, when, now_ms)?;
+            Ok((vec![change], ()))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Sets how long rows of a table are kept, in whole milliseconds; `None` is as long as its database says.
+    ///
+    /// Errors: `NotFound` table or database, `Conflict` when one of them is deleted, `Internal` for `_internal`.
+    pub async fn set_table_retention(
+        &self,
+        database: &str,
+        table: &str,
+        retention: Option<Duration>,
+    ) -> Result<(), Error> {
+        let (database, table) = (database.to_string(), table.to_string());
+        self.commit(move |snapshot| {
+            let change = retention::plan_table_retention(snapshot, &database, &table, retention)?;
+            Ok((change.into_iter().collect(), ()))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Removes the entries of deleted tables and databases that have no data any more; says how many went. One durable
+    /// append when there are any, none otherwise.
+    ///
+    /// An entry goes when its hard delete time is before `deleted_before_ms` (of a table: its database's will do) and
+    /// `is_empty` says that no data of the table is stored, in the buffer or the log either; a database when its last table has
+    /// gone. Ids are never used again.
+    pub async fn remove_deleted(
+        &self,
+        deleted_before_ms: i64,
+        is_empty: impl Fn(TableId) -> bool + Send + Sync + 'static,
+    ) -> Result<usize, Error> {
+        let (_, removed) = self
+            .commit(move |snapshot| {
+                let changes = deletion::plan_remove_deleted(snapshot, deleted_before_ms, &is_empty);
+                let removed = changes.len();
+                Ok((changes, removed))
+            })
+            .await?;
+        Ok(removed)
     }
 
     /// Creates the operator token `_admin`. Errors: `Conflict` with `token name already exists, _admin`.

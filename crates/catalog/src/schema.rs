@@ -92,7 +92,13 @@ pub fn plan_extension(
         let place = match places.get(addition.table.as_str()) {
             Some(place) => *place,
             None => {
-                let existing = present.and_then(|database| database.table(&addition.table));
+                let existing = present.and_then(|database| database.table_named(&addition.table));
+                if existing.is_some_and(|table| table.is_deleted()) {
+                    return Err(Error::invalid(format!(
+                        "cannot write to soft-deleted table '{}' - it is marked for deletion",
+                        addition.table
+                    )));
+                }
                 if existing.is_none() {
                     limits.check_new_table(snapshot.live_tables() + new_tables)?;
                     new_tables += 1;
@@ -200,6 +206,7 @@ impl<'a> GrowingTable<'a> {
             id,
             name: self.name.into(),
             columns,
+            retention_ms: None,
         }))
     }
 }

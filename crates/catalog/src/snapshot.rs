@@ -68,7 +68,7 @@ impl Snapshot {
         databases
     }
 
-    /// A table by its id alone, with the database (live or deleted) it is in.
+    /// A table, live or deleted, by its id alone, with the database it is in.
     pub fn table_by_id(&self, id: TableId) -> Option<(&Arc<Database>, &Arc<Table>)> {
         let database = self.databases.get(self.table_owners.get(&id)?)?;
         Some((database, database.table_by_id(id)?))
@@ -79,7 +79,7 @@ impl Snapshot {
         self.live_databases
     }
 
-    /// How many tables count towards the limit: those of the databases that do.
+    /// How many tables count towards the limit: those of the databases that do, without deleted ones.
     pub fn live_tables(&self) -> usize {
         self.live_tables
     }

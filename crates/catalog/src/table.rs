@@ -1,12 +1,17 @@
-//! A table: its columns and its series key.
+//! A table: its columns and its series key; and how one is made by name.
 //!
-//! Columns come by `change` only and are never removed, so the ids of a table are 0, 1, 2 and so on without gaps.
+//! Columns come by `change` only and are never removed, so the ids of a table are 0, 1, 2 and so on without gaps. Tables
+//! that a write needs come by `schema`; how they go is in `deletion`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
-use crate::{Column, ColumnId, ColumnKind};
+use crate::change::Change;
+use crate::deletion::already_deleted;
+use crate::retention::to_ms;
+use crate::{Column, ColumnId, ColumnKind, Error, Limits, Snapshot, TableAdditions, schema};
 
 /// Unique in the whole catalog, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +21,12 @@ pub struct TableId(pub u32);
 pub struct Table {
     pub id: TableId,
     pub name: Arc<str>,
+    /// Its own, which wins over the database's: see [`crate::Database::retention_of`]. In whole milliseconds.
+    pub retention: Option<Duration>,
+    /// Set when the table itself was deleted; milliseconds since the epoch. Its database may be deleted all the same.
+    pub deleted_at_ms: Option<i64>,
+    /// Set on deletion unless never; milliseconds since the epoch.
+    pub hard_delete_at_ms: Option<i64>,
     /// In the order of their ids; the id of a column is its place here.
     columns: Vec<Column>,
     by_name: HashMap<Arc<str>, ColumnId>,
@@ -29,11 +40,19 @@ impl Table {
         Self {
             id,
             name,
+            retention: None,
+            deleted_at_ms: None,
+            hard_delete_at_ms: None,
             columns: Vec::new(),
             by_name: HashMap::new(),
             series_key: Vec::new(),
             key_positions: Vec::new(),
         }
+    }
+
+    /// Whether the table itself was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted_at_ms.is_some()
     }
 
     /// All columns in the order of their ids, `time` among them.
@@ -92,4 +111,45 @@ impl Table {
         self.by_name.insert(Arc::clone(&column.name), column.id);
         self.columns.push(column);
     }
+}
+
+/// What creating a table with these columns changes; its database too when it is missing (spec/http-api.md §7.5).
+///
+/// Errors: `Invalid` name or column, `Conflict` when the table exists or the database is deleted, `Limit`.
+pub(crate) fn plan_create_table(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    database: &str,
+    table: &TableAdditions,
+    retention: Option<Duration>,
+) -> Result<Vec<Change>, Error> {
+    if table.table.is_empty() {
+        return Err(Error::invalid("table name cannot be empty"));
+    }
+    let mut names = HashSet::with_capacity(table.columns.len());
+    for (name, _) in &table.columns {
+        if name.is_empty() {
+            return Err(Error::invalid("column name cannot be empty"));
+        }
+        if !names.insert(name.as_str()) {
+            return Err(Error::invalid(format!("duplicate column name '{name}'")));
+        }
+    }
+    let present = snapshot.database_named(database);
+    if present.is_some_and(|database| database.is_deleted()) {
+        return Err(already_deleted(database));
+    }
+    if present.is_some_and(|database| database.table_named(&table.table).is_some()) {
+        return Err(Error::conflict(
+            "attempted to create a resource that already exists",
+        ));
+    }
+    let mut changes =
+        schema::plan_extension(snapshot, limits, database, std::slice::from_ref(table))?;
+    for change in &mut changes {
+        if let Change::CreateTable { retention_ms, .. } = change {
+            *retention_ms = retention.map(to_ms);
+        }
+    }
+    Ok(changes)
 }

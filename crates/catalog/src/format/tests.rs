@@ -46,6 +46,7 @@ fn record() -> Record {
                 id: TableId(0),
                 name: "a \"table\", \u{1F980}".into(),
                 columns,
+                retention_ms: None,
             },
             Change::AddColumns {
                 table: TableId(0),
@@ -77,6 +78,57 @@ fn record() -> Record {
     }
 }
 
+/// What can happen to tables and databases after their creation: on top of the first record.
+fn lifecycle() -> Record {
+    let time = |name: &str, id, retention_ms| Change::CreateTable {
+        database: DatabaseId(2),
+        id: TableId(id),
+        name: name.into(),
+        columns: vec![Column {
+            id: ColumnId(0),
+            name: "time".into(),
+            kind: ColumnKind::Time,
+        }],
+        retention_ms,
+    };
+    let delete = |id, renamed: &str, hard_delete_at_ms| Change::DeleteTable {
+        id: TableId(id),
+        renamed: renamed.into(),
+        deleted_at_ms: 1_770_091_508_000,
+        hard_delete_at_ms,
+    };
+    Record {
+        sequence: 2,
+        nonce: [0x5a; 16],
+        changes: vec![
+            Change::RemoveTable { id: TableId(0) },
+            Change::RemoveDatabase { id: DatabaseId(1) },
+            Change::CreateDatabase {
+                id: DatabaseId(2),
+                name: "bar".into(),
+                retention_ms: None,
+            },
+            Change::SetDatabaseRetention {
+                id: DatabaseId(2),
+                retention_ms: Some(3_600_000),
+            },
+            time("kept", 1, Some(0)),
+            time("soon", 2, None),
+            time("late", 3, None),
+            Change::SetTableRetention {
+                id: TableId(2),
+                retention_ms: Some(u64::MAX),
+            },
+            Change::SetTableRetention {
+                id: TableId(3),
+                retention_ms: None,
+            },
+            delete(2, "soon-20260203T040508", Some(1_770_091_508_000)),
+            delete(3, "late-20260203T040508", None),
+        ],
+    }
+}
+
 fn snapshot() -> Snapshot {
     apply(Snapshot::default(), 1, &record().changes).expect("apply")
 }
@@ -94,6 +146,19 @@ fn checkpoint_bytes_are_frozen() {
     let decoded = decode_checkpoint(frozen).expect("decode");
     assert_eq!(encode_checkpoint(&decoded).expect("encode"), frozen);
     assert_eq!(encode_checkpoint(&snapshot()).expect("encode"), frozen);
+}
+
+#[test]
+fn lifecycle_bytes_are_frozen() {
+    let frozen: &[u8] = include_bytes!("../../testdata/format/log_v1_lifecycle.bin");
+    assert_eq!(decode_log(frozen).expect("decode"), lifecycle());
+    assert_eq!(encode_log(&lifecycle()).expect("encode"), frozen);
+    let frozen: &[u8] = include_bytes!("../../testdata/format/checkpoint_v1_lifecycle.bin");
+    let lived = apply(snapshot(), 2, &lifecycle().changes).expect("apply");
+    assert_eq!(encode_checkpoint(&lived).expect("encode"), frozen);
+    let decoded = decode_checkpoint(frozen).expect("decode");
+    assert_eq!(encode_checkpoint(&decoded).expect("encode"), frozen);
+    assert_eq!((decoded.live_databases(), decoded.live_tables()), (1, 1));
 }
 
 #[test]
@@ -212,6 +277,13 @@ fn well_framed_nonsense_is_refused() {
         ),
         (
             internal.replace("\"hard_delete_at_ms\":null", "\"hard_delete_at_ms\":1"),
+            String::new(),
+            "deleted stays deleted",
+        ),
+        (
+            with_tables(&format!(
+                r#"{{"id":0,"name":"t","columns":[{time}],"hard_delete_at_ms":1}}"#
+            )),
             String::new(),
             "deleted stays deleted",
         ),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{self, Change, Invariant};
 use crate::database::INTERNAL_DATABASE;
 use crate::log::Record;
+use crate::retention::to_ms;
 use crate::token::{Digest, hex_of};
 use crate::{
     Column, ColumnId, ColumnKind, Database, DatabaseId, Error, ErrorKind, FieldType, Snapshot,
@@ -145,6 +146,10 @@ enum ChangeV1 {
         name: String,
         retention_ms: Option<u64>,
     },
+    SetDatabaseRetention {
+        id: u32,
+        retention_ms: Option<u64>,
+    },
     DeleteDatabase {
         id: u32,
         renamed: String,
@@ -155,15 +160,33 @@ enum ChangeV1 {
         id: u32,
         hard_delete_at_ms: Option<i64>,
     },
+    RemoveDatabase {
+        id: u32,
+    },
     CreateTable {
         database: u32,
         id: u32,
         name: String,
         columns: Vec<ColumnV1>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retention_ms: Option<u64>,
     },
     AddColumns {
         table: u32,
         columns: Vec<ColumnV1>,
+    },
+    SetTableRetention {
+        id: u32,
+        retention_ms: Option<u64>,
+    },
+    DeleteTable {
+        id: u32,
+        renamed: String,
+        deleted_at_ms: i64,
+        hard_delete_at_ms: Option<i64>,
+    },
+    RemoveTable {
+        id: u32,
     },
     CreateAdminToken {
         id: u64,
@@ -228,6 +251,12 @@ struct TableV1 {
     id: u32,
     name: String,
     columns: Vec<ColumnV1>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retention_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deleted_at_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hard_delete_at_ms: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -283,6 +312,10 @@ impl From<&Change> for ChangeV1 {
                 name: name.to_string(),
                 retention_ms,
             },
+            Change::SetDatabaseRetention { id, retention_ms } => Self::SetDatabaseRetention {
+                id: id.0,
+                retention_ms,
+            },
             Change::DeleteDatabase {
                 id,
                 renamed,
@@ -301,21 +334,40 @@ impl From<&Change> for ChangeV1 {
                 id: id.0,
                 hard_delete_at_ms,
             },
+            Change::RemoveDatabase { id } => Self::RemoveDatabase { id: id.0 },
             Change::CreateTable {
                 database,
                 id,
                 name,
                 columns,
+                retention_ms,
             } => Self::CreateTable {
                 database: database.0,
                 id: id.0,
                 name: name.to_string(),
                 columns: columns.iter().map(ColumnV1::from).collect(),
+                retention_ms,
             },
             Change::AddColumns { table, columns } => Self::AddColumns {
                 table: table.0,
                 columns: columns.iter().map(ColumnV1::from).collect(),
             },
+            Change::SetTableRetention { id, retention_ms } => Self::SetTableRetention {
+                id: id.0,
+                retention_ms,
+            },
+            Change::DeleteTable {
+                id,
+                renamed,
+                deleted_at_ms,
+                hard_delete_at_ms,
+            } => Self::DeleteTable {
+                id: id.0,
+                renamed: renamed.to_string(),
+                deleted_at_ms,
+                hard_delete_at_ms,
+            },
+            Change::RemoveTable { id } => Self::RemoveTable { id: id.0 },
             Change::CreateAdminToken {
                 id,
                 name,
@@ -357,6 +409,10 @@ impl TryFrom<ChangeV1> for Change {
                 name: name.into(),
                 retention_ms,
             },
+            ChangeV1::SetDatabaseRetention { id, retention_ms } => Self::SetDatabaseRetention {
+                id: DatabaseId(id),
+                retention_ms,
+            },
             ChangeV1::DeleteDatabase {
                 id,
                 renamed,
@@ -375,21 +431,40 @@ impl TryFrom<ChangeV1> for Change {
                 id: DatabaseId(id),
                 hard_delete_at_ms,
             },
+            ChangeV1::RemoveDatabase { id } => Self::RemoveDatabase { id: DatabaseId(id) },
             ChangeV1::CreateTable {
                 database,
                 id,
                 name,
                 columns,
+                retention_ms,
             } => Self::CreateTable {
                 database: DatabaseId(database),
                 id: TableId(id),
                 name: name.into(),
                 columns: columns.into_iter().map(Column::from).collect(),
+                retention_ms,
             },
             ChangeV1::AddColumns { table, columns } => Self::AddColumns {
                 table: TableId(table),
                 columns: columns.into_iter().map(Column::from).collect(),
             },
+            ChangeV1::SetTableRetention { id, retention_ms } => Self::SetTableRetention {
+                id: TableId(id),
+                retention_ms,
+            },
+            ChangeV1::DeleteTable {
+                id,
+                renamed,
+                deleted_at_ms,
+                hard_delete_at_ms,
+            } => Self::DeleteTable {
+                id: TableId(id),
+                renamed: renamed.into(),
+                deleted_at_ms,
+                hard_delete_at_ms,
+            },
+            ChangeV1::RemoveTable { id } => Self::RemoveTable { id: TableId(id) },
             ChangeV1::CreateAdminToken {
                 id,
                 name,
@@ -493,15 +568,16 @@ impl From<&Arc<Database>> for DatabaseV1 {
                 id: table.id.0,
                 name: table.name.to_string(),
                 columns: table.columns().iter().map(ColumnV1::from).collect(),
+                retention_ms: table.retention.map(to_ms),
+                deleted_at_ms: table.deleted_at_ms,
+                hard_delete_at_ms: table.hard_delete_at_ms,
             })
             .collect();
         tables.sort_unstable_by_key(|table| table.id);
         Self {
             id: database.id.0,
             name: database.name.to_string(),
-            retention_ms: database
-                .retention
-                .map(|kept| u64::try_from(kept.as_millis()).unwrap_or(u64::MAX)),
+            retention_ms: database.retention.map(to_ms),
             deleted_at_ms: database.deleted_at_ms,
             hard_delete_at_ms: database.hard_delete_at_ms,
             tables,
@@ -529,6 +605,13 @@ impl CheckpointV1 {
             change::insert_database(&mut snapshot, database)?;
             for stored in stored.tables {
                 let mut table = Table::new(TableId(stored.id), stored.name.into());
+                table.retention = stored.retention_ms.map(Duration::from_millis);
+                table.deleted_at_ms = stored.deleted_at_ms;
+                table.hard_delete_at_ms = stored.hard_delete_at_ms;
+                Invariant::DeletedStaysDeleted.require(
+                    table.is_deleted() || table.hard_delete_at_ms.is_none(),
+                    || format!("a hard delete of live table {}", stored.id),
+                )?;
                 for column in stored.columns {
                     change::add_column(&mut table, column.into())?;
                 }

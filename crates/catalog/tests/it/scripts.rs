@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use catalog::{
-    Catalog, ColumnKind, Error, FieldType, HardDelete, Limits, TableAdditions,
+    Catalog, ColumnKind, Error, FieldType, HardDelete, Limits, TableAdditions, TableId,
     validate_database_name,
 };
+
+use runtime::Clock as _;
 
 use crate::world::{TestWorld, describe};
 
@@ -36,6 +38,16 @@ fn schema() {
 #[test]
 fn databases() {
     check_file("databases.txt", run_script);
+}
+
+#[test]
+fn tables() {
+    check_file("tables.txt", run_script);
+}
+
+#[test]
+fn removal() {
+    check_file("removal.txt", run_script);
 }
 
 fn run_script(input: &str) -> String {
@@ -70,6 +82,19 @@ fn run_script(input: &str) -> String {
 async fn run(world: &TestWorld, catalog: &Catalog, command: &str, output: &mut String) {
     let words: Vec<_> = command.split_whitespace().collect();
     match words.as_slice() {
+        ["create", "table", database, rest @ ..] => {
+            let (retention, addition) = match rest {
+                [first, rest @ ..] if first.starts_with("keep=") => {
+                    (parse_retention(&first["keep=".len()..]), rest)
+                }
+                rest => (None, rest),
+            };
+            let table = parse_addition(addition);
+            answer(
+                output,
+                catalog.create_table(database, table, retention).await,
+            );
+        }
         ["create", name] => answer(output, catalog.create_database(name, None).await),
         ["create", name, days] => {
             let days: u64 = days.trim_end_matches('d').parse().expect("days");
@@ -77,13 +102,45 @@ async fn run(world: &TestWorld, catalog: &Catalog, command: &str, output: &mut S
             answer(output, catalog.create_database(name, Some(retention)).await);
         }
         ["delete", name, when] => {
-            let when = match *when {
-                "never" => HardDelete::Never,
-                "now" => HardDelete::Now,
-                "default" => HardDelete::Default,
-                at_s => HardDelete::AtMs(at_s.parse::<i64>().expect("seconds") * 1000),
-            };
-            answer(output, catalog.delete_database(name, when).await);
+            answer(
+                output,
+                catalog.delete_database(name, parse_when(when)).await,
+            );
+        }
+        ["delete", database, table, when] => {
+            let deleted = catalog.delete_table(database, table, parse_when(when));
+            answer(output, deleted.await);
+        }
+        ["keep", database, retention] => {
+            let retention = parse_retention(retention);
+            answer(
+                output,
+                catalog.set_database_retention(database, retention).await,
+            );
+        }
+        ["keep", database, table, retention] => {
+            let retention = parse_retention(retention);
+            let kept = catalog.set_table_retention(database, table, retention);
+            answer(output, kept.await);
+        }
+        // Removes what was due so many seconds ago; the tables named have rows.
+        ["remove", seconds, full @ ..] => {
+            let seconds: i64 = seconds.trim_end_matches('s').parse().expect("seconds");
+            let full: Vec<u32> = full.iter().map(|id| id.parse().expect("id")).collect();
+            let before_ms = world.clock.now_ms() - seconds * 1000;
+            let removed = catalog
+                .remove_deleted(before_ms, move |table| !full.contains(&table.0))
+                .await
+                .expect("removed");
+            writeln!(output, "removed {removed}").expect("write");
+        }
+        ["due"] => {
+            let snapshot = catalog.snapshot();
+            let due: Vec<_> = (0..8)
+                .filter(|id| snapshot.is_data_due(TableId(*id), world.clock.now_ms()))
+                .map(|id: u32| id.to_string())
+                .collect();
+            writeln!(output, "due {}", due.join(" ")).expect("write");
         }
         ["pause", seconds] => {
             let seconds = seconds.trim_end_matches('s').parse().expect("seconds");
@@ -99,6 +156,25 @@ async fn run(world: &TestWorld, catalog: &Catalog, command: &str, output: &mut S
         ["show"] => output.push_str(&describe(&catalog.snapshot())),
         other => panic!("unknown command {other:?}"),
     }
+}
+
+fn parse_when(word: &str) -> HardDelete {
+    match word {
+        "never" => HardDelete::Never,
+        "now" => HardDelete::Now,
+        "default" => HardDelete::Default,
+        at_s => HardDelete::AtMs(at_s.parse::<i64>().expect("seconds") * 1000),
+    }
+}
+
+/// `none`, `7d`, `250ms`.
+fn parse_retention(word: &str) -> Option<Duration> {
+    if let Some(days) = word.strip_suffix('d') {
+        let days: u64 = days.parse().expect("days");
+        return Some(Duration::from_secs(days.saturating_mul(24 * 60 * 60)));
+    }
+    let milliseconds = word.strip_suffix("ms")?;
+    Some(Duration::from_millis(milliseconds.parse().expect("ms")))
 }
 
 fn parse_addition(words: &[&str]) -> TableAdditions {

@@ -100,14 +100,19 @@ pub(crate) fn describe(snapshot: &Snapshot) -> String {
             write!(line, " keeps {retention:?}").expect("write");
         }
         if let Some(deleted_at_ms) = database.deleted_at_ms {
-            let gone = match database.hard_delete_at_ms {
-                Some(at_ms) => format!("after {} s", (at_ms - deleted_at_ms) / 1000),
-                None => "never".to_string(),
-            };
+            let gone = gone(deleted_at_ms, database.hard_delete_at_ms);
             write!(line, " deleted, gone {gone}").expect("write");
         }
         writeln!(text, "{line}").expect("write");
         for table in database.tables() {
+            let mut state = String::new();
+            if let Some(retention) = table.retention {
+                write!(state, " keeps {retention:?}").expect("write");
+            }
+            if let Some(deleted_at_ms) = table.deleted_at_ms {
+                let gone = gone(deleted_at_ms, table.hard_delete_at_ms);
+                write!(state, " deleted, gone {gone}").expect("write");
+            }
             let columns: Vec<_> = table.columns().iter().map(describe_column).collect();
             let key: Vec<_> = table
                 .series_key()
@@ -116,7 +121,7 @@ pub(crate) fn describe(snapshot: &Snapshot) -> String {
                 .collect();
             writeln!(
                 text,
-                "  table {} '{}': {} key {}",
+                "  table {} '{}': {} key {}{state}",
                 table.id.0,
                 table.name,
                 columns.join(" "),
@@ -137,6 +142,13 @@ pub(crate) fn describe(snapshot: &Snapshot) -> String {
     )
     .expect("write");
     text
+}
+
+fn gone(deleted_at_ms: i64, hard_delete_at_ms: Option<i64>) -> String {
+    match hard_delete_at_ms {
+        Some(at_ms) => format!("after {} s", (at_ms - deleted_at_ms) / 1000),
+        None => "never".to_string(),
+    }
 }
 
 fn describe_column(column: &Column) -> String {
