@@ -1,10 +1,18 @@
 //! Compare-and-swap on any store: create an object only if its name is free.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use super::{Path, Store, StoreError, store_error};
 use crate::Error;
+
+/// How often a create is tried that the store refuses although there is no object.
+const REFUSALS_MAX: u32 = 6;
+
+/// Before the second try after such a refusal; doubled for each further one.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// What became of a create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,30 +25,48 @@ pub enum Created {
 
 /// Creates `path` with `bytes` unless it exists. Durable when it returns [`Created::Yes`].
 ///
-/// A store can keep an object and lose its answer. So a failed create is tried once more, and a taken name whose object has
-/// exactly our bytes counts as ours: callers put something in the bytes that nobody else would write.
+/// A store can keep an object and lose its answer, and a client inside the store may try again by itself. So a failed create is tried
+/// once more, and a taken name whose object has exactly our bytes counts as ours: callers put something in the bytes that nobody
+/// else would write. S3 may also refuse two creates that meet (409) and keep neither: a name that is refused
+/// and free is tried again.
+///
+/// Errors: `Unavailable` when the store did not say; the object may be there then, now or a little later.
 pub async fn create(store: &Store, path: &Path, bytes: Bytes) -> Result<Created, Error> {
-    let put = || {
+    let mut refusals = 0;
+    let mut faults = 0;
+    loop {
         let options = PutOptions::from(PutMode::Create);
-        store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options)
-    };
-    let first = put().await;
-    let outcome = match first {
-        Ok(_) | Err(StoreError::AlreadyExists { .. }) => first,
-        Err(_) => put().await,
-    };
-    match outcome {
-        Ok(_) => Ok(Created::Yes),
-        Err(StoreError::AlreadyExists { .. }) => {
-            let is_ours = read(store, path).await?.as_deref() == Some(bytes.as_ref());
-            Ok(if is_ours {
-                Created::Yes
-            } else {
-                Created::Taken
-            })
+        let payload = PutPayload::from_bytes(bytes.clone());
+        match store.put_opts(path, payload, options).await {
+            Ok(_) => return Ok(Created::Yes),
+            Err(StoreError::AlreadyExists { .. }) => match read(store, path).await? {
+                Some(found) if found == bytes => return Ok(Created::Yes),
+                Some(_) => return Ok(Created::Taken),
+                None if refusals < REFUSALS_MAX => {
+                    tokio::time::sleep(REFUSAL_PAUSE * 2_u32.pow(refusals)).await;
+                    refusals += 1;
+                }
+                None => {
+                    return Err(Error::unavailable(format!(
+                        "cannot create object {path}: the store says that it exists, and it does not"
+                    )));
+                }
+            },
+            Err(cause) if faults == 0 && may_pass(&cause) => faults += 1,
+            Err(cause) => return Err(store_error("create", path, cause)),
         }
-        Err(cause) => Err(store_error("create", path, cause)),
     }
+}
+
+/// Whether trying again could help.
+fn may_pass(fault: &StoreError) -> bool {
+    !matches!(
+        fault,
+        StoreError::NotImplemented { .. }
+            | StoreError::NotSupported { .. }
+            | StoreError::PermissionDenied { .. }
+            | StoreError::Unauthenticated { .. }
+    )
 }
 
 /// Reads a whole object, or `None` when there is none.

@@ -49,15 +49,18 @@ impl DurableFolder {
     /// Opens `folder`, creating it (and its parents) when missing.
     pub fn open(folder: &FilePath) -> Result<Self, Error> {
         create_folders(folder).map_err(|cause| {
-            Error::unavailable(format!("cannot create folder {}", folder.display()))
-                .with_source(cause)
+            Error::unavailable(format!(
+                "Unable to create database directory {}",
+                folder.display()
+            ))
+            .with_source(cause)
         })?;
         let local = LocalFileSystem::new_with_prefix(folder).map_err(|cause| {
-            Error::unavailable(format!("cannot open folder {}", folder.display()))
+            Error::unavailable(format!("Unable to create local store {}", folder.display()))
                 .with_source(cause)
         })?;
         let local_root = fs::canonicalize(folder).map_err(|cause| {
-            Error::unavailable(format!("cannot open folder {}", folder.display()))
+            Error::unavailable(format!("Unable to create local store {}", folder.display()))
                 .with_source(cause)
         })?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! The object store: one interface over memory and a local folder (and, later, remote buckets).
+//! The object store: one interface over memory, a local folder and remote buckets.
 //!
 //! Everything durable except a local write-ahead log goes through here. Numbered objects made with
 //! [`cas::create`] are the only compare-and-swap the program uses; every store can do it.
@@ -7,13 +7,27 @@ pub mod cas;
 
 pub mod local;
 
+pub mod remote;
+
+pub mod probe;
+
+pub mod aws_credentials;
+
+pub mod secret;
+
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
+
+use ::object_store::memory::InMemory;
+use ::object_store::throttle::{ThrottleConfig, ThrottledStore};
 
 pub use ::object_store::path::Path;
 pub use ::object_store::{
     Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
 };
+
+pub use secret::Secret;
 
 use crate::Error;
 
@@ -22,7 +36,25 @@ pub type Store = Arc<dyn ObjectStore>;
 
 /// A store that forgets everything when the process ends.
 pub fn in_memory() -> Store {
-    Arc::new(::object_store::memory::InMemory::new())
+    Arc::new(InMemory::new())
+}
+
+/// A store in memory that is as slow as one far away: 100 ms for each call, 0.1 ms for each listed entry, a gigabyte a second of
+/// reading (spec/server-config.md §9).
+pub fn in_memory_throttled() -> Store {
+    let call = Duration::from_millis(100);
+    let entry = Duration::from_micros(100);
+    let settings = ThrottleConfig {
+        wait_delete_per_call: call,
+        wait_get_per_byte: Duration::from_nanos(1),
+        wait_get_per_call: call,
+        wait_list_per_call: call,
+        wait_list_per_entry: entry,
+        wait_list_with_delimiter_per_call: call,
+        wait_list_with_delimiter_per_entry: entry,
+        wait_put_per_call: call,
+    };
+    Arc::new(ThrottledStore::new(InMemory::new(), settings))
 }
 
 /// A store in a local folder, created if missing, whose puts are on disk before they return.
