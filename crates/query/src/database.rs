@@ -1,7 +1,7 @@
-//! One database as DataFusion sees it: the catalog `public` with the schema `iox` of user tables.
+//! One database as DataFusion sees it: the catalog `public` with the schema `iox` of user tables, and `system`.
 //!
 //! Made per query from one catalog snapshot, so a statement never sees a table appear or vanish half-way.
-//! Not here: `information_schema`, which DataFusion derives from these lists, and reading (`table`).
+//! Not here: `information_schema`, which DataFusion derives from these lists, reading (`table`), what the node tells of itself (`system`).
 
 use std::sync::Arc;
 
@@ -13,17 +13,20 @@ use datafusion::datasource::TableType;
 use catalog::Database;
 
 use crate::session::SCHEMA;
+use crate::system::{SYSTEM_SCHEMA, SystemTables};
 use crate::table::{Source, StoredTable};
 
 /// The catalog of a session.
 #[derive(Debug)]
 pub(crate) struct DatabaseCatalog {
     tables: Arc<UserTables>,
+    system: Arc<SystemTables>,
 }
 
 impl DatabaseCatalog {
     pub(crate) fn new(database: Arc<Database>, source: Source) -> Self {
         Self {
+            system: Arc::new(SystemTables::new(Arc::clone(&database), source.clone())),
             tables: Arc::new(UserTables { database, source }),
         }
     }
@@ -31,15 +34,19 @@ impl DatabaseCatalog {
 
 impl CatalogProvider for DatabaseCatalog {
     fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.to_string()]
+        vec![SCHEMA.to_string(), SYSTEM_SCHEMA.to_string()]
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == SCHEMA).then(|| Arc::clone(&self.tables) as Arc<dyn SchemaProvider>)
+        match name {
+            SCHEMA => Some(Arc::clone(&self.tables) as _),
+            SYSTEM_SCHEMA => Some(Arc::clone(&self.system) as _),
+            _ => None,
+        }
     }
 }
 
-/// The live tables of a database, by their names.
+/// The tables of a database, by their names; deleted ones by those they were given then, until the catalog forgets them.
 #[derive(Debug)]
 struct UserTables {
     database: Arc<Database>,
@@ -58,10 +65,11 @@ impl SchemaProvider for UserTables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        let Some(table) = self.database.table(name) else {
+        let Some(table) = self.database.table_named(name) else {
             return Ok(None);
         };
-        let table = StoredTable::new(self.database.id, Arc::clone(table), self.source.clone());
+        let database = Arc::clone(&self.database);
+        let table = StoredTable::new(database, Arc::clone(table), self.source.clone());
         Ok(Some(Arc::new(table)))
     }
 
@@ -70,6 +78,6 @@ impl SchemaProvider for UserTables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.database.table(name).is_some()
+        self.database.table_named(name).is_some()
     }
 }

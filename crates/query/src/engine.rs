@@ -1,6 +1,6 @@
 //! The query engine: one statement in, a schema and a stream of batches out.
 //!
-//! Parse, plan, bind, optimize, run, all on threads of their own; every step reports its faults through `error`. What a statement may be is
+//! Parse, plan, bind, optimize, run, all on threads of their own; a DELETE is worked out in `delete` and done by storage; every step reports its faults through `error`. What a statement may be is
 //! spec/query-sql.md §4. Not here: how the answer looks on the wire (`server`).
 
 use std::any::Any;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, ParamValues, Result as PlanResult, ScalarValue};
-use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::Statement;
@@ -20,20 +20,23 @@ use datafusion::sql::sqlparser::ast;
 use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use catalog::{Catalog, Database};
-use runtime::{Workers, World};
+use catalog::Catalog;
+use runtime::{Tasks, Workers, World};
 use storage::Engine;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
 use crate::database::DatabaseCatalog;
+use crate::delete;
 use crate::depth;
-use crate::error::{Stage, from_datafusion};
+use crate::error::{Stage, from_datafusion, to_datafusion};
 use crate::session::Sessions;
 use crate::table::Source;
 
 /// Batches computed before the reader has taken the one before.
 const BATCHES_AHEAD: usize = 2;
+
+const NS_PER_MS: i64 = 1_000_000;
 
 /// Settings of the query engine.
 #[derive(Clone, Debug)]
@@ -62,6 +65,8 @@ pub struct Query {
     pub text: String,
     /// By name, without the `$`.
     pub parameters: Vec<(String, Parameter)>,
+    /// Whether a DELETE is carried out; otherwise it is `Denied`.
+    pub may_delete: bool,
 }
 
 /// A running query. Dropping the stream ends it.
@@ -101,16 +106,27 @@ impl QueryEngine {
         })
     }
 
+    /// Memory that running queries hold for sorts, joins and aggregates.
+    pub fn memory_bytes(&self) -> usize {
+        self.sessions.memory_bytes()
+    }
+
     /// Plans `query` and starts it. Errors have the kinds of spec/query-sql.md §1.4: `NotFound` for an unknown database (its
     /// message is `database not found: NAME`), `Invalid` for syntax and planning, `Unsupported` for what DataFusion cannot do.
+    /// A DELETE is over when this returns, even if nobody waits for it any more; its answer is one row, `count`. `Denied` without
+    /// the right to delete, `Conflict` when the table or database is deleted itself.
     /// In the stream: `Unavailable` when memory runs out, storage's own kinds, otherwise `Internal`.
     pub async fn sql(&self, query: Query) -> Result<QueryResult, Error> {
         let session = self.session(&query.database)?;
         let (planned, schema) = oneshot::channel();
         let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let running =
-            self.workers
-                .run(run(session, query.text, query.parameters, planned, batches));
+        let running = self.workers.run(run(
+            session,
+            query,
+            self.world.tasks.clone(),
+            planned,
+            batches,
+        ));
         let schema = schema
             .await
             .map_err(|_| Error::unavailable("the query engine is shut down"))??;
@@ -127,13 +143,18 @@ impl QueryEngine {
 
     fn session(&self, database: &str) -> Result<SessionState, Error> {
         let snapshot = self.catalog.snapshot();
-        let Some(database) = snapshot.database(database) else {
+        let now_ns = self.world.clock.now_ns();
+        // A deleted database answers under the name it was given then, until its data has to go.
+        let Some(database) = snapshot
+            .database_named(database)
+            .filter(|database| !is_due(database.hard_delete_at_ms, now_ns))
+        else {
             return Err(Error::not_found(format!("database not found: {database}")));
         };
-        let now_ns = self.world.clock.now_ns();
         let source = Source {
             storage: Arc::clone(&self.storage),
-            oldest_visible_ns: oldest_visible_ns(database, now_ns),
+            snapshot: Arc::clone(&snapshot),
+            now_ns,
             partitions: self.partitions,
         };
         let tables = DatabaseCatalog::new(Arc::clone(database), source);
@@ -150,24 +171,19 @@ impl fmt::Debug for QueryEngine {
     }
 }
 
-/// Retention keeps the rows with `time > now - retention` (spec/query-sql.md §3).
-fn oldest_visible_ns(database: &Database, now_ns: i64) -> i64 {
-    let Some(retention) = database.retention else {
-        return i64::MIN;
-    };
-    let retention_ns = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
-    now_ns.saturating_sub(retention_ns).saturating_add(1)
+fn is_due(hard_delete_at_ms: Option<i64>, now_ns: i64) -> bool {
+    hard_delete_at_ms.is_some_and(|at_ms| at_ms <= now_ns.div_euclid(NS_PER_MS))
 }
 
 /// A query from its text to its last batch, on the workers' threads.
 async fn run(
     session: SessionState,
-    text: String,
-    parameters: Vec<(String, Parameter)>,
+    query: Query,
+    tasks: Tasks,
     planned: oneshot::Sender<Result<SchemaRef, Error>>,
     batches: mpsc::Sender<Result<RecordBatch, Error>>,
 ) {
-    let started = start(&session, &text, parameters);
+    let started = start(&session, query, &tasks);
     let running = match AssertUnwindSafe(started).catch_unwind().await {
         Ok(running) => running.map_err(|fault| from_datafusion(&fault, Stage::Planning)),
         Err(panic) => Err(panicked(panic.as_ref())),
@@ -197,22 +213,31 @@ async fn run(
 
 async fn start(
     session: &SessionState,
-    text: &str,
-    parameters: Vec<(String, Parameter)>,
-) -> PlanResult<datafusion::execution::SendableRecordBatchStream> {
-    let plan = logical_plan(session, text).await?;
-    let plan = plan.with_param_values(bound(parameters))?;
+    query: Query,
+    tasks: &Tasks,
+) -> PlanResult<SendableRecordBatchStream> {
+    let plan = logical_plan(session, &query.text).await?;
+    let plan = plan.with_param_values(bound(query.parameters))?;
+    if let LogicalPlan::Dml(statement) = &plan {
+        if !query.may_delete {
+            return Err(to_datafusion(Error::denied("deleting rows is not allowed")));
+        }
+        return delete::run(session, statement, tasks).await;
+    }
     let plan: Arc<dyn ExecutionPlan> = session.create_physical_plan(&plan).await?;
     execute_stream(plan, session.task_ctx())
 }
 
-/// One read-only statement as a plan. Views, tables and settings are never changed through a query.
+/// One statement as a plan: it reads, or it deletes rows. Views, tables and settings are never changed through a query.
 async fn logical_plan(session: &SessionState, text: &str) -> PlanResult<LogicalPlan> {
     depth::check(text)?;
     let dialect = session.config_options().sql_parser.dialect;
     let statement = session.sql_to_statement(text, &dialect)?;
     refuse_truncate(&statement)?;
-    let plan = session.statement_to_plan(statement).await?;
+    let plan = delete::explained(session.statement_to_plan(statement).await?);
+    if delete::is_delete(&plan) {
+        return Ok(plan);
+    }
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)

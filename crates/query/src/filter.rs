@@ -13,7 +13,7 @@ use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, Volatility};
 
 /// The name of every table's time column.
-const TIME: &str = "time";
+pub(crate) const TIME: &str = "time";
 
 /// A range that holds every time.
 pub(crate) const ALL_TIMES: RangeInclusive<i64> = i64::MIN..=i64::MAX;

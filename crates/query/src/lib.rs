@@ -1,9 +1,11 @@
-//! SQL to Arrow batches over `storage`'s tables. The only crate that names DataFusion.
+//! SQL to Arrow batches over `storage`'s tables, and rows to be deleted. The only crate that names DataFusion.
 //!
 //! ```text
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
-//!    │                               └────> scan       execution: reading it
-//!    └────> error                                      DataFusion's faults as ours
+//!    │                              │        └────> scan       execution: reading it
+//!    │                              ├──────> system             the node's own tables
+//!    ├────> delete ─────────────────┘                           planning: what to delete
+//!    └────> error                                               DataFusion's faults as ours
 //! ```
 //! [`QueryEngine::sql`] plans a statement for one database and returns its schema and a stream of batches.
 //! Not here: rendering (`server/http/encode`), reading files and merging duplicates (`storage/scan`).
@@ -21,6 +23,10 @@ mod table;
 mod filter;
 
 mod scan;
+
+mod delete;
+
+mod system;
 
 mod functions;
 

@@ -47,6 +47,11 @@ impl Sessions {
         Ok(Self { prototype })
     }
 
+    /// What all sessions have taken of the memory pool.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.prototype.runtime_env().memory_pool.reserved()
+    }
+
     /// A session that sees `database` as its only catalog and reads the clock as `now_ns`.
     pub(crate) fn session(&self, database: Arc<dyn CatalogProvider>, now_ns: i64) -> SessionState {
         let mut session = self.prototype.clone();

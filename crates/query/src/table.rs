@@ -1,7 +1,8 @@
 //! One stored table as DataFusion sees it: what may be pushed down to storage, and the scan that results.
 //!
 //! Tag conditions and time ranges go down exactly, so DataFusion does not evaluate them again (`filter`).
-//! Rows older than the database's retention are cut here, as a lower bound on time (spec/query-sql.md §3).
+//! Rows older than the table's retention are cut here, as a lower bound on time (spec/query-sql.md §3); a deleted table whose data
+//! has to go is empty at once, whatever is still stored. The same terms, sorted the same way, say what a DELETE takes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +14,7 @@ use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -22,20 +23,22 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 
-use catalog::{DatabaseId, Table};
-use storage::{Engine, ScanRequest, SeriesFilter};
+use catalog::{Database, Snapshot, Table};
+use storage::{DeleteRequest, Engine, RowFilter, ScanRequest, SeriesFilter};
 
 use crate::Error;
 use crate::error::{from_evaluation, to_datafusion};
-use crate::filter::{Term, classify, intersect, is_tag};
+use crate::filter::{ALL_TIMES, NO_TIMES, TIME, Term, classify, intersect, is_tag};
 use crate::scan::{Description, SeriesScan};
 
 /// Where the tables of one query read from, and how.
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) storage: Arc<Engine>,
-    /// Rows before this time, in nanoseconds, are expired.
-    pub(crate) oldest_visible_ns: i64,
+    /// Everything that exists, as the statement sees it.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// When the statement began, in nanoseconds since the epoch.
+    pub(crate) now_ns: i64,
     /// Most partitions of a scan.
     pub(crate) partitions: usize,
 }
@@ -44,7 +47,8 @@ impl fmt::Debug for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Source")
-            .field("oldest_visible_ns", &self.oldest_visible_ns)
+            .field("snapshot", &self.snapshot)
+            .field("now_ns", &self.now_ns)
             .field("partitions", &self.partitions)
             .finish_non_exhaustive()
     }
@@ -53,10 +57,12 @@ impl fmt::Debug for Source {
 /// A table of the catalog.
 #[derive(Debug)]
 pub(crate) struct StoredTable {
-    database: DatabaseId,
+    database: Arc<Database>,
     table: Arc<Table>,
     schema: SchemaRef,
     source: Source,
+    /// The times, in nanoseconds, of the rows that exist for a statement: neither expired nor due to be deleted.
+    visible: RangeInclusive<i64>,
 }
 
 /// The terms of a WHERE clause, sorted by who evaluates them.
@@ -67,19 +73,79 @@ struct Pushed {
 }
 
 impl StoredTable {
-    pub(crate) fn new(database: DatabaseId, table: Arc<Table>, source: Source) -> Self {
+    pub(crate) fn new(database: Arc<Database>, table: Arc<Table>, source: Source) -> Self {
         let schema = storage::schema::table_schema(&table);
+        let visible = visible_times(&source, &database, &table);
         Self {
             database,
             table,
             schema,
             source,
+            visible,
         }
+    }
+
+    /// Where its rows are.
+    pub(crate) fn storage(&self) -> &Arc<Engine> {
+        &self.source.storage
+    }
+
+    /// What a DELETE takes whose rows meet every term; `None` when there can be no such row. Terms are coerced and simplified,
+    /// and their columns unqualified.
+    ///
+    /// Errors: `Conflict` when the table or its database is deleted, `Invalid` for the server's own tables.
+    pub(crate) fn delete_request(
+        &self,
+        state: &dyn Session,
+        terms: &[Expr],
+    ) -> Result<Option<DeleteRequest>> {
+        if self.database.is_internal() {
+            return plan_err!("rows of the internal database cannot be deleted");
+        }
+        let deleted = [
+            (self.database.is_deleted(), &self.database.name),
+            (self.table.is_deleted(), &self.table.name),
+        ];
+        if let Some((_, name)) = deleted.iter().find(|(is_deleted, _)| *is_deleted) {
+            return Err(to_datafusion(Error::conflict(format!(
+                "attempted to modify resource that was already deleted: {name}"
+            ))));
+        }
+        let pushed = self.sort_terms(terms);
+        if pushed.time_range.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(DeleteRequest {
+            database: self.database.id,
+            table: Arc::clone(&self.table),
+            time_range: pushed.time_range,
+            series_filter: series_filter(state, &self.schema, &pushed.series)?,
+            row_filter: self.row_filter(state, pushed.rows)?,
+        }))
+    }
+
+    /// Compiles the terms that storage has to ask row by row; none when there are no such terms.
+    fn row_filter(&self, state: &dyn Session, rows: Vec<Expr>) -> Result<Option<RowFilter>> {
+        let mut columns = self.columns_to_read(&[], &rows);
+        let Some(condition) = conjunction(rows) else {
+            return Ok(None);
+        };
+        if columns.is_empty() {
+            // A batch must have a column to have rows.
+            columns.push(self.schema.index_of(TIME)?);
+        }
+        let shown = Arc::new(self.schema.project(&columns)?);
+        let predicate =
+            state.create_physical_expr(condition, &DFSchema::try_from(Arc::clone(&shown))?)?;
+        Ok(Some(RowFilter {
+            columns,
+            matches: Arc::new(move |rows: &RecordBatch| holds(predicate.as_ref(), &shown, rows)),
+        }))
     }
 
     fn sort_terms(&self, terms: &[Expr]) -> Pushed {
         let mut pushed = Pushed {
-            time_range: self.source.oldest_visible_ns..=i64::MAX,
+            time_range: self.visible.clone(),
             series: Vec::new(),
             rows: Vec::new(),
         };
@@ -146,7 +212,7 @@ impl TableProvider for StoredTable {
         let read = self.columns_to_read(&wanted, &pushed.rows);
         let schema = Arc::new(self.schema.project(&read)?);
         let request = ScanRequest {
-            database: self.database,
+            database: self.database.id,
             table: Arc::clone(&self.table),
             projection: read,
             time_range: pushed.time_range.clone(),
@@ -179,6 +245,19 @@ impl TableProvider for StoredTable {
     }
 }
 
+/// Retention keeps the rows with `time > now - retention` (spec/query-sql.md §3); data that has to go is nobody's any more.
+fn visible_times(source: &Source, database: &Database, table: &Table) -> RangeInclusive<i64> {
+    let now_ms = source.now_ns.div_euclid(1_000_000);
+    if source.snapshot.is_data_due(table.id, now_ms) {
+        return NO_TIMES;
+    }
+    let Some(retention) = database.retention_of(table) else {
+        return ALL_TIMES;
+    };
+    let retention_ns = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
+    source.now_ns.saturating_sub(retention_ns).saturating_add(1)..=i64::MAX
+}
+
 /// Compiles tag terms into the question storage asks per series; none when there are no terms.
 fn series_filter(
     state: &dyn Session,
@@ -198,32 +277,32 @@ fn series_filter(
     let predicate =
         state.create_physical_expr(condition, &DFSchema::try_from(Arc::clone(&tags))?)?;
     Ok(Some(Arc::new(move |series: &RecordBatch| {
-        matching_series(predicate.as_ref(), &tags, series)
+        holds(predicate.as_ref(), &tags, series)
     })))
 }
 
-/// Answers per row of `series` whether the predicate is true there.
-fn matching_series(
+/// Answers per row of `rows` whether the predicate over `columns` is true there.
+fn holds(
     predicate: &dyn PhysicalExpr,
-    tags: &SchemaRef,
-    series: &RecordBatch,
+    columns: &SchemaRef,
+    rows: &RecordBatch,
 ) -> Result<BooleanArray, Error> {
-    if series.num_columns() != tags.fields().len() {
+    if rows.num_columns() != columns.fields().len() {
         return Err(Error::internal(format!(
-            "series filter wants {} tags, got {}",
-            tags.fields().len(),
-            series.num_columns()
+            "a filter wants {} columns, got {}",
+            columns.fields().len(),
+            rows.num_columns()
         )));
     }
     let evaluated = predicate
-        .evaluate(series)
-        .and_then(|answers| answers.into_array(series.num_rows()))
+        .evaluate(rows)
+        .and_then(|answers| answers.into_array(rows.num_rows()))
         .map_err(|fault| from_evaluation(&fault))?;
-    // An untyped NULL answers for no series.
+    // An untyped NULL is true nowhere.
     if evaluated.data_type() == &DataType::Null {
-        return Ok(BooleanArray::from(vec![false; series.num_rows()]));
+        return Ok(BooleanArray::from(vec![false; rows.num_rows()]));
     }
     let answers = cast(&evaluated, &DataType::Boolean)
-        .map_err(|fault| Error::internal("series filter is not a condition").with_source(fault))?;
+        .map_err(|fault| Error::internal("a filter is not a condition").with_source(fault))?;
     Ok(answers.as_boolean().clone())
 }

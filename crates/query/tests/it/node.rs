@@ -86,6 +86,7 @@ impl Node {
             database: database.to_string(),
             text: text.to_string(),
             parameters,
+            may_delete: true,
         };
         let result = self.queries.sql(query).await?;
         Ok((result.schema, result.batches.try_collect().await?))
@@ -123,6 +124,8 @@ fn storage_config() -> storage::Config {
         local_folder: None,
         wal_flush_interval: Duration::from_millis(1),
         wal_snapshot_size: 600,
+        log: storage::LogSettings::default(),
         memory: storage::Memory::default(),
+        delete_grace: Duration::from_secs(86_400),
     }
 }

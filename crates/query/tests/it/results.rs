@@ -152,6 +152,7 @@ async fn a_dropped_answer_ends_its_query() {
         text: "SELECT a.value FROM generate_series(1, 10) a, generate_series(1, 100000000000) b"
             .to_string(),
         parameters: Vec::new(),
+        may_delete: false,
     };
     let mut result = node.queries.sql(query).await.expect("it can be planned");
     assert!(
