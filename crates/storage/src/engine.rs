@@ -9,27 +9,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use catalog::{Catalog, DatabaseId, TableId};
-use hashbrown::HashMap;
-use runtime::object_store::{ObjectStoreExt, PutPayload, store_error};
 use runtime::{ErrorKind, World};
-use tokio::sync::Notify;
 
 use crate::batch::Batch;
 use crate::buffer::{Buffer, TableBuffer};
+use crate::compact::Compactor;
 use crate::file::DataFile;
-use crate::file::write::WrittenFile;
 use crate::ingest::known::KnownSeries;
 use crate::ingest::{self, Context, Pass};
-use crate::manifest::{Change, FileEntry, ManifestLog};
+use crate::live::Live;
+use crate::manifest::ManifestLog;
 use crate::paths::Paths;
-use crate::wal::folder::{FolderLock, FolderLog};
+use crate::persist::persister::Persister;
+use crate::wal::folder::FolderLock;
 use crate::wal::format::v1::{DecodedBatch, Payload};
-use crate::wal::objects::ObjectLog;
-use crate::wal::replay::{Source, replay};
-use crate::wal::{Place, Wal};
+use crate::wal::lost::Lost;
+use crate::wal::recover::{Recovery, recover};
+use crate::wal::{LogSettings, Wal};
 use crate::{
     CompactionEvent, DeleteRequest, Deleted, Error, Scan, ScanRequest, WriteError, WriteOutcome,
-    WriteRequest, persist, scan,
+    WriteRequest, compact, delete, scan,
 };
 
 /// How often a write is read again because the schema changed under it.
@@ -49,7 +48,10 @@ pub struct Config {
     pub wal_flush_interval: Duration,
     /// Flush intervals after which buffered rows become files.
     pub wal_snapshot_size: u32,
+    pub log: LogSettings,
     pub memory: Memory,
+    /// From the moment a deleted table's data goes to the end of its entry in the catalog.
+    pub delete_grace: Duration,
 }
 
 /// The shares of storage in the memory budget, in bytes.
@@ -100,6 +102,7 @@ pub struct Statistics {
     pub file_bytes: u64,
     pub file_rows: u64,
     pub persists: u64,
+    pub compaction: compact::Totals,
 }
 
 #[derive(Debug, Default)]
@@ -109,10 +112,6 @@ struct Counters {
     write_bytes: AtomicU64,
     ingest_ns: AtomicU64,
     encode_ns: AtomicU64,
-    files: AtomicU64,
-    file_bytes: AtomicU64,
-    file_rows: AtomicU64,
-    persists: AtomicU64,
 }
 
 /// One node's storage.
@@ -123,27 +122,13 @@ pub struct Engine {
     buffer: Arc<Buffer>,
     known: KnownSeries,
     wal: Wal,
+    /// Said by the log, or by whoever commits to the manifest.
+    lost: Lost,
+    live: Arc<Live>,
     persister: Arc<Persister>,
+    compactor: Arc<Compactor>,
     buffer_bytes_max: u64,
-    counters: Arc<Counters>,
-}
-
-/// Makes files of frozen rows. Shared with the background task.
-#[derive(Debug)]
-struct Persister {
-    world: World,
-    catalog: Arc<Catalog>,
-    buffer: Arc<Buffer>,
-    paths: Paths,
-    /// Whoever persists holds it from the freeze to the publication.
-    manifest: tokio::sync::Mutex<ManifestLog>,
-    /// Id of the next file. Never goes back: a commit that seemed to fail may have named the files of its attempt.
-    next_file: AtomicU64,
-    counters: Arc<Counters>,
-    /// The buffer has grown large.
-    wanted: Notify,
-    /// The buffer has shrunk.
-    done: Notify,
+    counters: Counters,
 }
 
 impl Engine {
@@ -163,78 +148,77 @@ impl Engine {
         };
         let manifest = ManifestLog::open(paths.clone(), world.clone()).await?;
         let epoch = manifest.manifest().epoch;
-        let next_file = manifest.manifest().next_file.max(epoch << 32);
         let covered = manifest.manifest().covered_sequence;
         let buffer = Arc::new(Buffer::default());
-        let counters = Arc::new(Counters::default());
-        let persister = Arc::new(Persister {
-            world: world.clone(),
-            catalog: Arc::clone(&catalog),
-            buffer: Arc::clone(&buffer),
-            paths: paths.clone(),
-            manifest: tokio::sync::Mutex::new(manifest),
-            next_file: AtomicU64::new(next_file),
-            counters: Arc::clone(&counters),
-            wanted: Notify::new(),
-            done: Notify::new(),
-        });
-        persister.load_files().await;
+        let lost = Lost::new();
+        let live = Live::open(
+            world.clone(),
+            Arc::clone(&buffer),
+            paths.clone(),
+            manifest,
+            lost.clone(),
+        )
+        .await?;
+        let live = Arc::new(live);
+        let persister = Persister::new(Arc::clone(&live), Arc::clone(&catalog));
+        let persister = Arc::new(persister);
 
-        let source = match &lock {
-            Some(lock) => Source::Folder(lock.folder()),
-            None => Source::Objects(&world.store, &paths),
-        };
         let started = world.clock.monotonic();
         let bytes_max = config.memory.buffer_bytes_max as u64;
-        let (sealed, highest) = replay(source, covered, false, async |sequence, batches| {
+        let recovery = Recovery {
+            lock,
+            paths: &paths,
+            epoch,
+            covered,
+            settings: config.log,
+            world: &world,
+        };
+        let recovered = recover(recovery, async |sequence, batches| {
             buffer.apply(sequence, known_batches(&buffer, &catalog, batches))?;
             if buffer.bytes() > bytes_max {
                 // The same bound as in normal running: a log larger than memory must not stop a start.
                 buffer.freeze();
-                let mut manifest = persister.manifest.lock().await;
-                persister.persist_frozen(&mut manifest, sequence).await?;
+                persister.persist_frozen(sequence).await?;
             }
             Ok(())
         })
         .await?;
-        if !sealed.segments.is_empty() {
+        let highest = recovered.highest_sequence;
+        if recovered.segments > 0 {
             tracing::info!(
-                segments = sealed.segments.len(),
+                segments = recovered.segments,
                 rows = buffer.rows(),
                 through_sequence = highest,
                 milliseconds = (world.clock.monotonic() - started).as_millis() as u64,
                 "log replayed"
             );
         }
-        let next_number = sealed.segments.keys().last().map_or(1, |last| last + 1);
-        let place = match lock {
-            Some(lock) => Place::Folder(FolderLog::new(lock, epoch, next_number, sealed)),
-            None => Place::Objects(ObjectLog {
-                store: world.store.clone(),
-                paths,
-                clock: Arc::clone(&world.clock),
-                handle: tokio::runtime::Handle::current(),
-                epoch,
-                next_number,
-                // The memory store costs nothing per object; a remote one will be paced by the flush interval.
-                pace: Duration::ZERO,
-                last_flush: None,
-                sealed,
-            }),
-        };
-        let wal = Wal::start(place, highest + 1, Arc::clone(&buffer), &world)?;
-        wal.remove_through(persister.manifest.lock().await.manifest().covered_sequence);
+        let pace = config.log.object_flush_interval;
+        let wal = Wal::start(recovered.place, highest + 1, pace, Arc::clone(&buffer), lost.clone(), &world)?;
+        wal.remove_through(live.covered_sequence().await);
+        let persist_age = config.wal_flush_interval * config.wal_snapshot_size.max(1);
+        let settings = compact::Settings::new(config.memory.compaction_bytes_max, persist_age);
+        let compactor = Compactor::new(
+            Arc::clone(&live),
+            Arc::clone(&catalog),
+            settings,
+            config.delete_grace,
+        )?;
         let engine = Arc::new(Self {
             world,
             catalog,
             buffer,
             known: KnownSeries::default(),
             wal,
+            lost,
+            live,
             persister,
+            compactor: Arc::new(compactor),
             buffer_bytes_max: bytes_max,
-            counters,
+            counters: Counters::default(),
         });
-        engine.start_persisting(config.wal_flush_interval * config.wal_snapshot_size.max(1));
+        engine.start_persisting(persist_age);
+        Compactor::start(&engine.compactor);
         Ok(engine)
     }
 
@@ -243,6 +227,7 @@ impl Engine {
     /// Reads the request on the calling task, about two milliseconds per megabyte.
     pub async fn write(&self, request: WriteRequest<'_>) -> Result<WriteOutcome, WriteError> {
         self.wait_for_room().await?;
+        let _busy = self.compactor.foreground.enter();
         let started = self.world.clock.monotonic();
         let (batches, outcome) = self.ingest(&request).await?;
         let counters = &self.counters;
@@ -358,25 +343,32 @@ impl Engine {
     /// Plans a read of one table as it is now. What has expired is for the time range to leave out.
     pub async fn scan(&self, request: ScanRequest) -> Result<Scan, Error> {
         let table = self.buffer.table(request.database, request.table.id);
-        scan::plan::plan(&request, &table, &self.world.store).await
+        let busy = self.compactor.foreground.enter();
+        let scan = scan::plan::plan(&request, &table, u64::MAX, &self.world.store).await?;
+        Ok(scan.counted(busy))
     }
 
     /// Deletes rows: gone from every answer, for good, when this returns. Rows written later are not touched.
     ///
     /// Errors: `TooLarge` when a row filter takes more rows than a delete can list, `Unavailable`.
     pub async fn delete(&self, request: DeleteRequest) -> Result<Deleted, Error> {
-        let _ = request;
-        Err(Error::new(ErrorKind::Unsupported, "deletes are not there yet"))
+        let table = self.buffer.table(request.database, request.table.id);
+        let _turn = self.persister.turn.lock().await;
+        self.live.settled().await?;
+        let sequence = self.wal.barrier(Arc::clone(&table)).await?;
+        let deleted = delete::run(&self.live, &table, sequence, request).await?;
+        self.compactor.wake();
+        Ok(deleted)
     }
 
     /// Compacts until nothing is left to do. Happens by itself in the background.
     pub async fn compact(&self) -> Result<(), Error> {
-        Err(Error::new(ErrorKind::Unsupported, "compaction is not there yet"))
+        self.compactor.compact_all().await
     }
 
     /// What compaction did lately, oldest first.
     pub fn compaction_events(&self) -> Vec<CompactionEvent> {
-        Vec::new()
+        self.compactor.events()
     }
 
     /// The live files of a table, oldest write first.
@@ -386,19 +378,21 @@ impl Engine {
 
     /// Resolves when this node can no longer write because another process has taken it over; with the reason.
     pub async fn lost(&self) -> Error {
-        std::future::pending().await
+        self.lost.wait().await
     }
 
     /// Makes files of all rows buffered now.
     pub async fn persist(&self) -> Result<(), Error> {
-        self.persister.persist(&self.wal).await
+        self.persister.persist(&self.wal).await?;
+        self.compactor.wake();
+        Ok(())
     }
 
     /// Refuses further writes and flushes the log. Rows stay in the log; start-up reads them back.
     pub async fn close(&self) -> Result<(), Error> {
         self.wal.close();
         // Whoever is persisting finishes first.
-        drop(self.persister.manifest.lock().await);
+        self.persister.finish().await;
         Ok(())
     }
 
@@ -419,10 +413,11 @@ impl Engine {
             buffer_time: time(&wal.buffer_ns),
             buffer_rows: self.buffer.rows(),
             buffer_bytes: self.buffer.bytes(),
-            files: count(&counters.files),
-            file_bytes: count(&counters.file_bytes),
-            file_rows: count(&counters.file_rows),
-            persists: count(&counters.persists),
+            files: count(&self.live.totals.files),
+            file_bytes: count(&self.live.totals.bytes),
+            file_rows: count(&self.live.totals.rows),
+            persists: count(&self.persister.persists),
+            compaction: self.compactor.totals(),
         }
     }
 
@@ -443,7 +438,7 @@ impl Engine {
                 }
                 let Some(engine) = engine.upgrade() else { return };
                 last = clock.monotonic();
-                if persister.buffer.rows() == 0 {
+                if engine.buffer.rows() == 0 {
                     continue;
                 }
                 if let Err(fault) = engine.persist().await {
@@ -452,188 +447,6 @@ impl Engine {
                 }
             }
         });
-    }
-}
-
-impl Persister {
-    /// Tells every table its files.
-    async fn load_files(&self) {
-        let manifest = self.manifest.lock().await;
-        let mut by_table: HashMap<_, Vec<&FileEntry>> = HashMap::new();
-        for file in manifest.manifest().files.values() {
-            by_table
-                .entry((file.database, file.table))
-                .or_default()
-                .push(file);
-        }
-        for ((database, table), mut files) in by_table {
-            files.sort_by_key(|file| (file.last_sequence, file.id));
-            let files: Vec<Arc<DataFile>> = files
-                .into_iter()
-                .map(|file| self.live_file(file.clone()))
-                .collect();
-            self.count_files(&files);
-            let table = self.buffer.table(database, table);
-            self.buffer.publish(&table, 0, files);
-        }
-    }
-
-    async fn persist(&self, wal: &Wal) -> Result<(), Error> {
-        let mut manifest = self.manifest.lock().await;
-        let through = wal.freeze().await?;
-        self.persist_frozen(&mut manifest, through).await?;
-        wal.remove_through(through);
-        Ok(())
-    }
-
-    /// Makes files of all frozen rows, which are all rows up to sequence `through`.
-    async fn persist_frozen(&self, manifest: &mut ManifestLog, through: u64) -> Result<(), Error> {
-        let started = self.world.clock.monotonic();
-        let mut change = Change {
-            covered_sequence: Some(through),
-            ..Change::default()
-        };
-        let mut made: Vec<(Arc<TableBuffer>, usize, std::ops::Range<usize>)> = Vec::new();
-        for table in self.buffer.tables() {
-            let frozen = table.view().frozen.len();
-            if frozen == 0 {
-                continue;
-            }
-            let first = change.added.len();
-            if let Err(fault) = self.make_files(&table, &mut change.added).await {
-                self.discard_files(&change.added).await;
-                return Err(fault);
-            }
-            made.push((table, frozen, first..change.added.len()));
-        }
-        if made.is_empty() {
-            return Ok(());
-        }
-        let (files, bytes) = (
-            change.added.len(),
-            change.added.iter().map(|file| file.bytes).sum::<u64>(),
-        );
-        let added = change.added.clone();
-        manifest.commit(change).await?;
-        for (table, frozen, entries) in made {
-            let files: Vec<Arc<DataFile>> = added[entries]
-                .iter()
-                .map(|entry| self.live_file(entry.clone()))
-                .collect();
-            self.count_files(&files);
-            self.buffer.publish(&table, frozen, files);
-        }
-        self.counters.persists.fetch_add(1, Ordering::Relaxed);
-        self.done.notify_waiters();
-        let took = self.world.clock.monotonic() - started;
-        tracing::debug!(
-            files,
-            bytes,
-            through_sequence = through,
-            milliseconds = took.as_millis() as u64,
-            "persisted"
-        );
-        Ok(())
-    }
-
-    /// Writes the files of a table's frozen rows and lists them; they are live only once the manifest names them.
-    async fn make_files(
-        &self,
-        buffer: &Arc<TableBuffer>,
-        entries: &mut Vec<FileEntry>,
-    ) -> Result<(), Error> {
-        let snapshot = self.catalog.snapshot();
-        let Some((_, table)) = snapshot.table_by_id(buffer.table) else {
-            // Rows of a table that is gone for good.
-            return Ok(());
-        };
-        let view = buffer.view();
-        let sequences = view
-            .frozen
-            .first()
-            .zip(view.frozen.last())
-            .map(|(first, last)| (first.first_sequence, last.last_sequence));
-        let Some(sequences) = sequences else {
-            return Ok(());
-        };
-        let windows = {
-            let view = Arc::clone(&view);
-            self.world
-                .tasks
-                .blocking(move || persist::windows(&view.frozen))
-                .await?
-        };
-        for window in windows {
-            let (table, owner, view) = (Arc::clone(table), Arc::clone(buffer), Arc::clone(&view));
-            let files = self
-                .world
-                .tasks
-                .blocking(move || persist::files_of_window(&table, &owner, &view.frozen, window))
-                .await??;
-            for file in files {
-                entries.push(self.store_file(buffer, sequences, file).await?);
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes files that no manifest has been asked to name.
-    async fn discard_files(&self, entries: &[FileEntry]) {
-        for entry in entries {
-            let path = self.paths.data_file(entry.database, entry.table, entry.id);
-            if let Err(cause) = self.world.store.delete(&path).await {
-                let fault = store_error("remove", &path, cause);
-                tracing::warn!(error = %fault, "cannot remove a file of a failed attempt");
-            }
-        }
-    }
-
-    async fn store_file(
-        &self,
-        buffer: &TableBuffer,
-        (first_sequence, last_sequence): (u64, u64),
-        file: WrittenFile,
-    ) -> Result<FileEntry, Error> {
-        let id = self.next_file.fetch_add(1, Ordering::Relaxed);
-        let entry = FileEntry {
-            id,
-            database: buffer.database,
-            table: buffer.table,
-            min_time: file.min_time,
-            max_time: file.max_time,
-            rows: file.rows,
-            series: file.series,
-            bytes: file.bytes.len() as u64,
-            first_sequence,
-            last_sequence,
-            crc32: crc32fast::hash(&file.bytes),
-        };
-        let path = self.paths.data_file(buffer.database, buffer.table, id);
-        self.world
-            .store
-            .put(&path, PutPayload::from(file.bytes))
-            .await
-            .map_err(|cause| store_error("write", &path, cause))?;
-        Ok(entry)
-    }
-
-    fn live_file(&self, entry: FileEntry) -> Arc<DataFile> {
-        let path = self.paths.data_file(entry.database, entry.table, entry.id);
-        Arc::new(DataFile::new(entry, path))
-    }
-
-    fn count_files(&self, files: &[Arc<DataFile>]) {
-        let total = |size: fn(&FileEntry) -> u64| files.iter().map(|file| size(&file.entry)).sum();
-        let counters = &self.counters;
-        counters
-            .files
-            .fetch_add(files.len() as u64, Ordering::Relaxed);
-        counters
-            .file_bytes
-            .fetch_add(total(|file| file.bytes), Ordering::Relaxed);
-        counters
-            .file_rows
-            .fetch_add(total(|file| file.rows), Ordering::Relaxed);
     }
 }
 

@@ -23,6 +23,8 @@ pub mod manifest;
 
 pub mod compact;
 
+pub mod live;
+
 pub mod delete;
 
 pub mod file;
@@ -31,6 +33,8 @@ pub mod merge;
 
 pub mod scan;
 
+pub mod verify;
+
 pub mod batch;
 
 pub mod series;
@@ -38,6 +42,8 @@ pub mod series;
 pub mod schema;
 
 pub mod paths;
+
+pub mod window;
 
 pub mod varint;
 
@@ -49,3 +55,4 @@ pub use delete::{DeleteRequest, Deleted, RowFilter};
 pub use ingest::{LineError, WriteError, WriteOutcome, WriteRequest};
 pub use runtime::{Error, ErrorKind};
 pub use scan::{Scan, ScanRequest, SeriesFilter};
+pub use wal::LogSettings;

@@ -49,11 +49,24 @@ impl Paths {
             .join(format!("{number:020}.manifest"))
     }
 
+    /// Folder of all Parquet files: below it one per database, below that one per table.
+    pub fn data_files(&self) -> Path {
+        self.node.clone().join("dbs")
+    }
+
+    /// Folder of the lists of deleted rows.
+    pub fn tombstones(&self) -> Path {
+        self.node.clone().join("deletes")
+    }
+
+    /// The rows that one delete covers.
+    pub fn tombstone(&self, id: u64) -> Path {
+        self.tombstones().join(format!("{id:020}.rows"))
+    }
+
     /// One Parquet file.
     pub fn data_file(&self, database: DatabaseId, table: TableId, file: u64) -> Path {
-        self.node
-            .clone()
-            .join("dbs")
+        self.data_files()
             .join(database.0.to_string())
             .join(table.0.to_string())
             .join(format!("{file:020}.parquet"))

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::{DatabaseId, TableId};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::RwLock;
 
 use crate::Error;
 use crate::batch::Batch;
+use crate::delete::tombstone::Tombstone;
 use crate::file::DataFile;
+use crate::live::Totals;
 use crate::series::SeriesTable;
 use segment::Segment;
 
@@ -40,12 +42,17 @@ pub struct TableBuffer {
     pub table: TableId,
     pub series: RwLock<SeriesTable>,
     view: RwLock<Arc<View>>,
+    /// Rows of writes up to this sequence stay apart from later ones: a delete between them may be under way.
+    barrier: AtomicU64,
 }
 
 /// What a table consists of at one moment, oldest first: files, then frozen segments, then the tail.
 #[derive(Clone, Debug, Default)]
 pub struct View {
+    /// By their last sequences.
     pub files: Arc<Vec<Arc<DataFile>>>,
+    /// Deletes that something in it may have to be freed of, oldest first.
+    pub tombstones: Arc<Vec<Arc<Tombstone>>>,
     /// Being made into files.
     pub frozen: Vec<Arc<Segment>>,
     pub tail: Vec<Arc<Segment>>,
@@ -56,6 +63,38 @@ impl View {
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.frozen.iter().chain(&self.tail)
     }
+
+    /// The newest delete; 0 when there is none.
+    pub fn last_tombstone(&self) -> u64 {
+        self.tombstones
+            .last()
+            .map_or(0, |tombstone| tombstone.entry.id)
+    }
+
+    fn replace_files(&mut self, removed: &[u64], added: Vec<Arc<DataFile>>) {
+        let removed: HashSet<u64> = removed.iter().copied().collect();
+        let mut files: Vec<Arc<DataFile>> = self
+            .files
+            .iter()
+            .filter(|file| !removed.contains(&file.entry.id))
+            .cloned()
+            .chain(added)
+            .collect();
+        files.sort_by_key(|file| (file.entry.last_sequence, file.entry.id));
+        self.files = Arc::new(files);
+    }
+}
+
+/// What changes in a table at once.
+#[derive(Debug, Default)]
+pub struct Publication {
+    /// Ids of files.
+    pub removed: Vec<u64>,
+    pub added: Vec<Arc<DataFile>>,
+    pub tombstones_removed: Vec<u64>,
+    pub tombstones_added: Vec<Arc<Tombstone>>,
+    /// Frozen rows of writes up to here are in files now.
+    pub covered_sequence: u64,
 }
 
 impl TableBuffer {
@@ -66,6 +105,22 @@ impl TableBuffer {
     fn change(&self, change: impl FnOnce(&mut View)) {
         let mut view = self.view.write();
         change(Arc::make_mut(&mut view));
+    }
+
+    /// Keeps rows of writes up to `sequence` apart from later ones. Called by the thread that applies writes.
+    pub fn keep_apart(&self, sequence: u64) {
+        self.barrier.store(sequence, Ordering::Relaxed);
+    }
+
+    /// Whether rows of these writes, the second later than the first, must not be put together.
+    fn is_cut(&self, view: &View, earlier: u64, later: u64) -> bool {
+        let barrier = self.barrier.load(Ordering::Relaxed);
+        let cuts = |sequence: u64| earlier <= sequence && sequence < later;
+        cuts(barrier)
+            || view
+                .tombstones
+                .iter()
+                .any(|tombstone| cuts(tombstone.entry.sequence))
     }
 }
 
@@ -82,12 +137,22 @@ impl Buffer {
                 table,
                 series: RwLock::default(),
                 view: RwLock::default(),
+                barrier: AtomicU64::new(0),
             })
         }))
     }
 
     pub fn tables(&self) -> Vec<Arc<TableBuffer>> {
         self.tables.read().values().cloned().collect()
+    }
+
+    /// Whether a table has neither files nor buffered rows.
+    pub fn is_empty(&self, table: TableId) -> bool {
+        let table = self.tables.read().get(&table).map(Arc::clone);
+        table.is_none_or(|table| {
+            let view = table.view();
+            view.files.is_empty() && view.segments().next().is_none()
+        })
     }
 
     pub fn rows(&self) -> u64 {
@@ -107,10 +172,14 @@ impl Buffer {
             };
             self.rows
                 .fetch_add(segment.rows() as u64, Ordering::Relaxed);
-            let mut tail = table.view().tail.clone();
+            let view = table.view();
+            let mut tail = view.tail.clone();
             let before: usize = tail.iter().map(|segment| segment.bytes()).sum();
             tail.push(Arc::new(segment));
-            coalesce(&mut tail)?;
+            coalesce(&mut tail, |earlier, later| {
+                table.is_cut(&view, earlier.last_sequence, later.first_sequence)
+            })?;
+            drop(view);
             let after: usize = tail.iter().map(|segment| segment.bytes()).sum();
             self.bytes.fetch_add(after as u64, Ordering::Relaxed);
             self.bytes.fetch_sub(before as u64, Ordering::Relaxed);
@@ -128,15 +197,42 @@ impl Buffer {
         }
     }
 
-    /// Swaps the first `frozen` frozen segments of a table for the files made of them, in one step.
-    pub fn publish(&self, table: &TableBuffer, frozen: usize, files: Vec<Arc<DataFile>>) {
-        let gone = table.view();
-        let gone = &gone.frozen[..frozen];
-        let rows: usize = gone.iter().map(|segment| segment.rows()).sum();
-        let bytes: usize = gone.iter().map(|segment| segment.bytes()).sum();
+    /// Makes a change of what is live visible in one step.
+    pub fn publish(&self, table: &TableBuffer, publication: Publication, totals: &Totals) {
+        let (mut rows, mut bytes) = (0, 0);
         table.change(|view| {
-            view.frozen.drain(..frozen);
-            Arc::make_mut(&mut view.files).extend(files);
+            for file in view.files.iter() {
+                if publication.removed.contains(&file.entry.id) {
+                    totals.subtract(&file.entry);
+                }
+            }
+            for file in &publication.added {
+                totals.add(&file.entry);
+            }
+            if !publication.added.is_empty() || !publication.removed.is_empty() {
+                view.replace_files(&publication.removed, publication.added);
+            }
+            view.frozen.retain(|segment| {
+                let is_covered = segment.last_sequence <= publication.covered_sequence;
+                if is_covered {
+                    rows += segment.rows();
+                    bytes += segment.bytes();
+                }
+                !is_covered
+            });
+            if !publication.tombstones_added.is_empty()
+                || !publication.tombstones_removed.is_empty()
+            {
+                let mut tombstones: Vec<Arc<Tombstone>> = view
+                    .tombstones
+                    .iter()
+                    .filter(|known| !publication.tombstones_removed.contains(&known.entry.id))
+                    .cloned()
+                    .chain(publication.tombstones_added)
+                    .collect();
+                tombstones.sort_by_key(|tombstone| tombstone.entry.id);
+                view.tombstones = Arc::new(tombstones);
+            }
         });
         self.rows.fetch_sub(rows as u64, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
@@ -144,14 +240,21 @@ impl Buffer {
 }
 
 /// Puts small segments at the end together, so that there are few: each is more than twice as large as what follows it.
-fn coalesce(tail: &mut Vec<Arc<Segment>>) -> Result<(), Error> {
+fn coalesce(
+    tail: &mut Vec<Arc<Segment>>,
+    is_cut: impl Fn(&Segment, &Segment) -> bool,
+) -> Result<(), Error> {
     let mut from = tail.len().saturating_sub(1);
     let mut rows = tail.last().map_or(0, |segment| segment.rows());
     let mut bytes = tail.last().map_or(0, |segment| segment.bytes());
     while from > 0 {
         let previous = tail[from - 1].rows();
         bytes += tail[from - 1].bytes();
-        if previous > 2 * rows || previous + rows > SEGMENT_ROWS_MAX || bytes > SEGMENT_BYTES_MAX {
+        if previous > 2 * rows
+            || previous + rows > SEGMENT_ROWS_MAX
+            || bytes > SEGMENT_BYTES_MAX
+            || is_cut(&tail[from - 1], &tail[from])
+        {
             break;
         }
         rows += previous;
@@ -213,7 +316,11 @@ mod tests {
         buffer.apply(2, vec![batch(3)]).expect("apply");
         let table = buffer.table(DatabaseId(1), TableId(1));
         assert_eq!((table.view().frozen.len(), table.view().tail.len()), (1, 1));
-        buffer.publish(&table, 1, Vec::new());
+        let publication = Publication {
+            covered_sequence: 1,
+            ..Publication::default()
+        };
+        buffer.publish(&table, publication, &Totals::default());
         assert_eq!((table.view().frozen.len(), table.view().tail.len()), (0, 1));
         assert_eq!(buffer.rows(), 3);
     }

@@ -99,6 +99,11 @@ impl FileWriter {
         self.rows
     }
 
+    /// Bytes of the file so far, those of the row group under construction included as far as they are encoded.
+    pub fn encoded_bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
     /// Appends rows that come after all earlier ones in (series, time).
     pub fn write(&mut self, merged: &Merged) -> Result<(), Error> {
         let batch: &RecordBatch = &merged.batch;

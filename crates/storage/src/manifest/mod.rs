@@ -40,6 +40,38 @@ pub struct FileEntry {
     pub last_sequence: u64,
     /// Of the whole file.
     pub crc32: u32,
+    /// Rows that deletes up to this id cover are not in it.
+    pub deletes_applied: u64,
+    /// Milliseconds since the epoch.
+    pub created_ms: i64,
+}
+
+/// A delete that some live file or buffered row may still have to be freed of; see [`crate::delete`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TombstoneEntry {
+    /// From the same numbers as file ids; a later delete has a larger one.
+    pub id: u64,
+    pub database: DatabaseId,
+    pub table: TableId,
+    /// Covers rows of writes up to this sequence, and none of later ones.
+    pub sequence: u64,
+    /// Nanoseconds, inclusive; nothing outside is covered.
+    pub min_time: i64,
+    pub max_time: i64,
+    /// Milliseconds since the epoch.
+    pub created_ms: i64,
+    pub scope: TombstoneScope,
+}
+
+/// Which rows between its times a tombstone covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TombstoneScope {
+    AllSeries,
+    /// Those listed in the object of [`Paths::tombstone`].
+    Listed {
+        bytes: u64,
+        crc32: u32,
+    },
 }
 
 /// What is live after change `number`.
@@ -53,6 +85,8 @@ pub struct Manifest {
     pub next_file: u64,
     /// By id.
     pub files: BTreeMap<u64, FileEntry>,
+    /// By id.
+    pub tombstones: BTreeMap<u64, TombstoneEntry>,
 }
 
 /// One step from a manifest to the next.
@@ -65,6 +99,19 @@ pub struct Change {
     pub added: Vec<FileEntry>,
     pub removed: Vec<u64>,
     pub covered_sequence: Option<u64>,
+    pub tombstones_added: Vec<TombstoneEntry>,
+    pub tombstones_removed: Vec<u64>,
+}
+
+impl Change {
+    /// Whether it changes nothing that is live.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty()
+            && self.removed.is_empty()
+            && self.covered_sequence.is_none()
+            && self.tombstones_added.is_empty()
+            && self.tombstones_removed.is_empty()
+    }
 }
 
 impl Manifest {
@@ -84,6 +131,13 @@ impl Manifest {
         for file in &change.added {
             self.next_file = self.next_file.max(file.id.saturating_add(1));
             self.files.insert(file.id, file.clone());
+        }
+        for id in &change.tombstones_removed {
+            self.tombstones.remove(id);
+        }
+        for tombstone in &change.tombstones_added {
+            self.next_file = self.next_file.max(tombstone.id.saturating_add(1));
+            self.tombstones.insert(tombstone.id, tombstone.clone());
         }
         Ok(())
     }
@@ -115,17 +169,37 @@ impl Manifest {
                 return broken(format!("removes file {id}, which is not live"));
             }
         }
-        let mut next_file = self.next_file;
+        let mut added = BTreeSet::new();
         for file in &change.added {
-            if file.id < next_file {
-                return broken(format!("adds file {}, which was used before", file.id));
+            if self.files.contains_key(&file.id) || !added.insert(file.id) {
+                return broken(format!("adds file {}, which is live already", file.id));
             }
-            next_file = file.id.saturating_add(1);
             if file.min_time > file.max_time
                 || file.first_sequence > file.last_sequence
                 || file.rows == 0
             {
                 return broken(format!("adds file {} with impossible bounds", file.id));
+            }
+        }
+        let mut removed = BTreeSet::new();
+        for id in &change.tombstones_removed {
+            if !self.tombstones.contains_key(id) || !removed.insert(id) {
+                return broken(format!("removes tombstone {id}, which is not live"));
+            }
+        }
+        let mut last = self.tombstones.keys().next_back().copied();
+        for tombstone in &change.tombstones_added {
+            if last
+                .replace(tombstone.id)
+                .is_some_and(|last| tombstone.id <= last)
+            {
+                return broken(format!("adds tombstone {} behind a later one", tombstone.id));
+            }
+            if tombstone.min_time > tombstone.max_time {
+                return broken(format!(
+                    "adds tombstone {} with impossible bounds",
+                    tombstone.id
+                ));
             }
         }
         Ok(())
@@ -173,6 +247,19 @@ impl ManifestLog {
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Whether a change was asked for whose fate is not known.
+    pub fn is_unsettled(&self) -> bool {
+        !self.unanswered.is_empty()
+    }
+
+    /// Finds out what became of changes whose answer was lost: afterwards each is in the manifest, or never will be.
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        if self.is_unsettled() {
+            self.commit(Change::default()).await?;
+        }
+        Ok(())
     }
 
     /// Makes a change durable, then takes it over. Number and nonce are filled in; an epoch of 0 is this process's own.

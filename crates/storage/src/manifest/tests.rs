@@ -22,6 +22,21 @@ fn file(id: u64) -> FileEntry {
         first_sequence: id,
         last_sequence: u64::MAX,
         crc32: u32::MAX,
+        deletes_applied: id,
+        created_ms: 7,
+    }
+}
+
+fn tombstone(id: u64) -> TombstoneEntry {
+    TombstoneEntry {
+        id,
+        database: DatabaseId(1),
+        table: TableId(2),
+        sequence: 4,
+        min_time: -3,
+        max_time: 8,
+        created_ms: 9,
+        scope: TombstoneScope::Listed { bytes: 5, crc32: 6 },
     }
 }
 
@@ -110,8 +125,8 @@ fn a_change_that_breaks_an_invariant_is_refused_whole() {
             "manifest change 2 removes file 5, which is not live",
         ),
         (
-            with_file(|file| file.id = 4),
-            "manifest change 2 adds file 4, which was used before",
+            with_file(|file| file.id = 3),
+            "manifest change 2 adds file 3, which is live already",
         ),
         (
             with_file(|file| file.min_time = i64::MAX),
@@ -131,7 +146,7 @@ fn a_change_that_breaks_an_invariant_is_refused_whole() {
                 epoch: 5,
                 ..added([9, 9])
             },
-            "manifest change 2 adds file 9, which was used before",
+            "manifest change 2 adds file 9, which is live already",
         ),
         (
             Change {
@@ -139,6 +154,30 @@ fn a_change_that_breaks_an_invariant_is_refused_whole() {
                 ..next()
             },
             "manifest change 2 removes file 3, which is not live",
+        ),
+        (
+            Change {
+                tombstones_removed: vec![8],
+                ..next()
+            },
+            "manifest change 2 removes tombstone 8, which is not live",
+        ),
+        (
+            Change {
+                tombstones_added: vec![tombstone(8), tombstone(8)],
+                ..next()
+            },
+            "manifest change 2 adds tombstone 8 behind a later one",
+        ),
+        (
+            Change {
+                tombstones_added: vec![TombstoneEntry {
+                    min_time: 9,
+                    ..tombstone(8)
+                }],
+                ..next()
+            },
+            "manifest change 2 adds tombstone 8 with impossible bounds",
         ),
     ] {
         let before = manifest.clone();
@@ -420,10 +459,11 @@ fn the_bytes_are_those_of_the_format_page() {
             first_sequence: 1,
             last_sequence: 6,
             crc32: 9,
+            created_ms: 0,
             ..file(0)
         }],
-        removed: Vec::new(),
         covered_sequence: Some(7),
+        ..Change::default()
     };
     let json = concat!(
         r#"{"number":2,"epoch":1,"nonce":5,"added":[{"id":4294967296,"database":1,"table":2,"min_time":-5,"max_time":7,"#,
@@ -433,4 +473,36 @@ fn the_bytes_are_those_of_the_format_page() {
     let expected = [envelope.as_slice(), json.as_bytes()].concat();
     assert_eq!(v1::encode_change(&change).expect("encode"), expected);
     assert_eq!(v1::decode_change(&expected).expect("decode"), change);
+}
+
+#[test]
+fn deletes_are_kept_in_changes_and_checkpoints() {
+    let change = Change {
+        number: 1,
+        epoch: 1,
+        added: vec![file(3)],
+        tombstones_added: vec![
+            tombstone(5),
+            TombstoneEntry {
+                scope: TombstoneScope::AllSeries,
+                ..tombstone(6)
+            },
+        ],
+        ..Change::default()
+    };
+    let encoded = v1::encode_change(&change).expect("encode");
+    assert_eq!(v1::decode_change(&encoded).expect("decode"), change);
+    let mut manifest = Manifest::default();
+    manifest.apply(&change).expect("apply");
+    assert_eq!(manifest.next_file, 7);
+    let encoded = v1::encode_checkpoint(&manifest).expect("encode");
+    assert_eq!(v1::decode_checkpoint(&encoded).expect("decode"), manifest);
+    let removal = Change {
+        number: 2,
+        epoch: 1,
+        tombstones_removed: vec![5],
+        ..Change::default()
+    };
+    manifest.apply(&removal).expect("apply");
+    assert_eq!(manifest.tombstones.len(), 1);
 }

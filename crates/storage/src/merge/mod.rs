@@ -77,7 +77,21 @@ impl Chunk {
         self.spans = spans;
     }
 
-    fn first_position(&self, span: Span, is_past: impl Fn(i64) -> bool) -> u32 {
+    /// Takes the rows in `range` out of the spans.
+    pub fn cut_out(&mut self, range: &std::ops::RangeInclusive<i64>) {
+        let spans = std::mem::take(&mut self.spans);
+        let mut left: Vec<Span> = Vec::with_capacity(spans.len());
+        for span in spans {
+            let from = self.first_position(span, |time| time >= *range.start());
+            let to = self.first_position(span, |time| time > *range.end());
+            left.extend((span.start < from).then_some(Span { end: from, ..span }));
+            left.extend((to < span.end).then_some(Span { start: to, ..span }));
+        }
+        self.spans = left;
+    }
+
+    /// The first position of a span whose time is past something, or its end.
+    pub fn first_position(&self, span: Span, is_past: impl Fn(i64) -> bool) -> u32 {
         let mut low = span.start;
         let mut high = span.end;
         while low < high {

@@ -1,5 +1,7 @@
 //! Frozen rows to sorted Parquet files. What is cut where is [`plan`]'s; when, and what becomes of the files, is the engine's.
 
+pub mod persister;
+
 pub mod plan;
 
 use std::sync::Arc;
@@ -9,12 +11,13 @@ use catalog::{Column, ColumnId, Table};
 use hashbrown::HashSet;
 
 use crate::Error;
-use crate::buffer::TableBuffer;
 use crate::buffer::segment::Segment;
+use crate::buffer::{TableBuffer, View};
+use crate::delete::tombstone::{ExclusionSets, Exclusions};
 use crate::file::write::{FileWriter, WrittenFile, file_columns, file_schema};
-use crate::merge::{Merge, Merged, Output, Step};
+use crate::merge::{Chunk, Merge, Merged, Output, Step};
 use crate::series::{Ranking, SeriesKey};
-use plan::Window;
+use plan::Piece;
 
 /// Rows of a batch on the way to a file.
 const BATCH_ROWS: usize = 1 << 14;
@@ -22,8 +25,8 @@ const BATCH_ROWS: usize = 1 << 14;
 /// Rows after which a further file is begun.
 const FILE_ROWS_MAX: u64 = 1 << 21;
 
-/// The windows to make files for, one at a time.
-pub fn windows(segments: &[Arc<Segment>]) -> Vec<Window> {
+/// The pieces to make files of, one at a time.
+pub fn pieces(segments: &[Arc<Segment>]) -> Vec<Piece> {
     plan::plan(
         segments
             .iter()
@@ -31,14 +34,17 @@ pub fn windows(segments: &[Arc<Segment>]) -> Vec<Window> {
     )
 }
 
-/// The files of one window: its rows of all segments (oldest first), merged. CPU work of seconds for millions of rows.
-pub fn files_of_window(
+/// The files of one piece: its rows of all frozen segments (oldest first), merged, without those deleted by now. CPU work of
+/// seconds for millions of rows.
+pub fn files_of_piece(
     table: &Table,
     buffer: &TableBuffer,
-    segments: &[Arc<Segment>],
-    window: Window,
+    view: &View,
+    piece: &Piece,
 ) -> Result<Vec<WrittenFile>, Error> {
-    let overlapping: Vec<&Arc<Segment>> = segments
+    let window = piece.window;
+    let overlapping: Vec<&Arc<Segment>> = view
+        .frozen
         .iter()
         .filter(|segment| segment.min_time <= window.last && window.first <= segment.max_time)
         .collect();
@@ -52,9 +58,17 @@ pub fn files_of_window(
     let series = overlapping
         .iter()
         .flat_map(|segment| segment.order().spans.iter().map(|span| span.series));
-    let (ranking, keys, output, fields) = {
+    let (ranking, keys, output, fields, excluded) = {
         let mut known = buffer.series.write();
         let ranking = known.ranking(series);
+        let mut exclusions = ExclusionSets::new(&view.tombstones, &known, &ranking);
+        let excluded: Vec<Option<Arc<Exclusions>>> = overlapping
+            .iter()
+            .map(|segment| {
+                let times = (segment.min_time, segment.max_time);
+                exclusions.of(segment.last_sequence, 0, times)
+            })
+            .collect();
         let keys: Vec<SeriesKey> = ranking
             .by_rank
             .iter()
@@ -68,7 +82,7 @@ pub fn files_of_window(
             &ranking,
             BATCH_ROWS,
         );
-        (ranking, keys, output, fields)
+        (ranking, keys, output, fields, excluded)
     };
     let mut merge = Merge::new(output, overlapping.len());
     let mut files = Files {
@@ -83,8 +97,13 @@ pub fn files_of_window(
         match merge.step()? {
             Step::Need(source) => {
                 let first_time = !std::mem::replace(&mut given[source], true);
-                let chunk =
-                    first_time.then(|| clipped(overlapping[source], &ranking, &fields, window));
+                let chunk = first_time.then(|| {
+                    let mut chunk = clipped(overlapping[source], &ranking, &fields, piece);
+                    if let Some(excluded) = &excluded[source] {
+                        excluded.clip(&mut chunk);
+                    }
+                    chunk
+                });
                 merge.supply(source, chunk);
             }
             Step::Rows(merged) => files.write(&merged)?,
@@ -97,11 +116,14 @@ fn clipped(
     segment: &Segment,
     ranking: &Ranking,
     fields: &[&Column],
-    window: Window,
-) -> crate::merge::Chunk {
+    piece: &Piece,
+) -> Chunk {
     let ids: Vec<ColumnId> = fields.iter().map(|column| column.id).collect();
     let mut chunk = segment.chunk(ranking, &ids);
-    chunk.clip(&(window.first..=window.last));
+    chunk.clip(&(piece.window.first..=piece.window.last));
+    for hole in &piece.holes {
+        chunk.cut_out(&(hole.first..=hole.last));
+    }
     chunk
 }
 

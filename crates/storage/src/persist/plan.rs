@@ -1,119 +1,157 @@
 //! How buffered rows are cut into files: by windows of time as short as the number of rows is worth. Pure.
 
-use std::collections::BTreeSet;
+use hashbrown::HashMap;
 
-const DAY_NS: i64 = 86_400 * 1_000_000_000;
+use crate::window::{DAY, EVER, Window};
 
-/// Lengths of windows, nanoseconds; each holds a whole number of the one before.
-const WINDOW_LENGTHS_NS: [i64; 4] = [DAY_NS, 7 * DAY_NS, 28 * DAY_NS, 364 * DAY_NS];
+/// Rows that a file should have at least, unless there are few files anyway.
+const ROWS_LEAST: u64 = 4096;
 
-/// Rows that a file should have at least, on average.
-const ROWS_PER_WINDOW_LEAST: u64 = 4096;
+/// Files that rows may be cut into however few rows those have.
+const PIECES_FREE: usize = 8;
 
-/// A stretch of time, nanoseconds, both ends in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Window {
-    pub first: i64,
-    pub last: i64,
+/// The rows of one file: those in a window that are not in one of its holes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub window: Window,
+    /// Windows that are pieces of their own; sorted.
+    pub holes: Vec<Window>,
 }
 
-/// The windows that rows with these times fall into, in order; every row in exactly one. Linear in the rows, however far
-/// apart their times are.
-pub fn plan(times: impl Iterator<Item = i64> + Clone) -> Vec<Window> {
-    let rows = times.clone().count() as u64;
-    let windows_max = (rows / ROWS_PER_WINDOW_LEAST).max(1);
-    for length in WINDOW_LENGTHS_NS {
-        if let Some(numbers) = window_numbers(times.clone(), length, windows_max) {
-            return numbers
-                .into_iter()
-                .map(|number| window(number, length))
-                .collect();
-        }
-    }
-    vec![Window {
-        first: i64::MIN,
-        last: i64::MAX,
-    }]
-}
-
-/// The windows in use; `None` as soon as there are more than `most`.
-fn window_numbers(
-    times: impl Iterator<Item = i64>,
-    length: i64,
-    most: u64,
-) -> Option<BTreeSet<i64>> {
-    let mut numbers = BTreeSet::new();
-    let mut last = None;
+/// The pieces that rows with these times are cut into; every row is in exactly one. Linear in the rows, however far apart
+/// their times are.
+///
+/// Days become pieces of their own while there are few or they have rows enough. What is left of the others is put
+/// together by weeks, and so on: many rows of today and one of each of many old days make two files, not a hundred.
+pub fn plan(times: impl Iterator<Item = i64>) -> Vec<Piece> {
+    let mut left: HashMap<Window, u64> = HashMap::new();
+    let mut current: Option<(Window, u64)> = None;
     for time in times {
-        let number = time.div_euclid(length);
-        if last.replace(number) == Some(number) {
-            continue;
-        }
-        numbers.insert(number);
-        if numbers.len() as u64 > most {
-            return None;
+        match &mut current {
+            Some((window, rows)) if window.contains(time) => *rows += 1,
+            _ => {
+                if let Some((window, rows)) = current.replace((Window::of(DAY, time), 1)) {
+                    *left.entry(window).or_default() += rows;
+                }
+            }
         }
     }
-    Some(numbers)
+    if let Some((window, rows)) = current {
+        *left.entry(window).or_default() += rows;
+    }
+    let mut windows: Vec<Window> = Vec::new();
+    for level in DAY..=EVER {
+        let are_few = windows.len() + left.len() <= PIECES_FREE;
+        let mut above: HashMap<Window, u64> = HashMap::new();
+        for (window, rows) in left {
+            if are_few || level == EVER || rows >= ROWS_LEAST {
+                windows.push(window);
+            } else {
+                *above
+                    .entry(Window::of(level + 1, window.first))
+                    .or_default() += rows;
+            }
+        }
+        left = above;
+    }
+    windows.sort_unstable_by_key(|window| (window.first, std::cmp::Reverse(window.last)));
+    with_holes(windows)
 }
 
-fn window(number: i64, length: i64) -> Window {
-    let first = i128::from(number) * i128::from(length);
-    let last = first + i128::from(length) - 1;
-    let clamp = |time: i128| time.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-    Window {
-        first: clamp(first),
-        last: clamp(last),
+/// Windows sorted by start, outer before inner, each with the outermost of those inside it.
+fn with_holes(windows: Vec<Window>) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::with_capacity(windows.len());
+    // Indices into `pieces` of the windows that the current one lies in, innermost last.
+    let mut around: Vec<usize> = Vec::new();
+    for window in windows {
+        while around
+            .last()
+            .is_some_and(|outer| pieces[*outer].window.last < window.first)
+        {
+            around.pop();
+        }
+        if let Some(outer) = around.last() {
+            pieces[*outer].holes.push(window);
+        }
+        around.push(pieces.len());
+        pieces.push(Piece {
+            window,
+            holes: Vec::new(),
+        });
     }
+    pieces
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::window::DAY_NS;
 
-    fn days(windows: &[Window]) -> Vec<(i64, i64)> {
+    /// The number of the first and the last day of each piece, and of its holes.
+    fn days(pieces: &[Piece]) -> Vec<(i64, i64, Vec<i64>)> {
         let day = |time: i64| time.div_euclid(DAY_NS);
-        windows
+        pieces
             .iter()
-            .map(|window| (day(window.first), day(window.last)))
+            .map(|piece| {
+                let holes = piece.holes.iter().map(|hole| day(hole.first)).collect();
+                (day(piece.window.first), day(piece.window.last), holes)
+            })
             .collect()
     }
 
-    #[test]
-    fn few_rows_share_a_long_window_and_many_get_days() {
-        assert_eq!(days(&plan([0, 1].into_iter())), [(0, 0)]);
-        assert_eq!(days(&plan([-1].into_iter())), [(-1, -1)]);
-        assert_eq!(days(&plan([0, 2 * DAY_NS].into_iter())), [(0, 6)]);
-        assert_eq!(days(&plan([0, 20 * DAY_NS].into_iter())), [(0, 27)]);
-        let far = plan([0, 4000 * DAY_NS].into_iter());
-        assert_eq!(
-            far,
-            [Window {
-                first: i64::MIN,
-                last: i64::MAX
-            }]
-        );
-        let dense = (0..10_000).map(|row| row % 2 * DAY_NS + row);
-        assert_eq!(days(&plan(dense)), [(0, 0), (1, 1)]);
+    fn day_starts(days: impl Iterator<Item = i64>) -> impl Iterator<Item = i64> {
+        days.map(|day| day * DAY_NS)
     }
 
     #[test]
-    fn extreme_times_have_a_window() {
-        for time in [i64::MIN, i64::MAX] {
-            let windows = plan([time].into_iter());
-            assert!(windows[0].first <= time && time <= windows[0].last);
-        }
+    fn a_few_days_have_files_of_their_own() {
+        assert_eq!(days(&plan([0, 1].into_iter())), [(0, 0, vec![])]);
+        assert_eq!(days(&plan([-1].into_iter())), [(-1, -1, vec![])]);
+        assert_eq!(
+            days(&plan([0, 4000 * DAY_NS, 1].into_iter())),
+            [(0, 0, vec![]), (4000, 4000, vec![])]
+        );
+    }
+
+    #[test]
+    fn many_thin_days_share_longer_windows() {
+        let weeks = days(&plan(day_starts(0..40)));
+        assert_eq!(
+            weeks,
+            [
+                (0, 6, vec![]),
+                (7, 13, vec![]),
+                (14, 20, vec![]),
+                (21, 27, vec![]),
+                (28, 34, vec![]),
+                (35, 41, vec![])
+            ]
+        );
+        let ever = plan(day_starts((0..200).map(|year| year * 364)));
+        assert_eq!(ever.len(), 1);
+        assert_eq!(ever[0].window, Window::of(EVER, 0));
+    }
+
+    #[test]
+    fn a_full_day_keeps_its_file_among_thin_ones() {
+        let full = (0..ROWS_LEAST as i64).map(|row| 3 * DAY_NS + row);
+        let pieces = plan(day_starts(0..7).chain(full).chain(day_starts(364..371)));
+        assert_eq!(
+            days(&pieces),
+            [(0, 6, vec![3]), (3, 3, vec![]), (364, 370, vec![])]
+        );
     }
 
     #[test]
     fn scattered_times_cost_no_more_than_others() {
         // Two hundred thousand rows all over the range: tens of thousands of days.
         let times = (0..200_000_u64).map(|row| row.wrapping_mul(0x9e37_79b9_7f4a_7c15) as i64);
-        let windows = plan(times.clone());
-        assert!(windows.len() as u64 <= 200_000 / ROWS_PER_WINDOW_LEAST);
-        assert!(windows.is_sorted());
+        let pieces = plan(times.clone());
+        assert!(pieces.len() <= 200_000 / ROWS_LEAST as usize + PIECES_FREE);
         for time in times.step_by(1000) {
-            let holders = windows.iter().filter(|w| w.first <= time && time <= w.last);
+            let holders = pieces.iter().filter(|piece| {
+                piece.window.contains(time) && !piece.holes.iter().any(|hole| hole.contains(time))
+            });
             assert_eq!(holders.count(), 1);
         }
     }

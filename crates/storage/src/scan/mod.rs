@@ -17,8 +17,10 @@ use catalog::{DatabaseId, Table};
 use runtime::object_store::Store;
 
 use crate::Error;
+use crate::compact::pace::Busy;
+use crate::delete::tombstone::Exclusions;
 use crate::file::read::{FileReader, FileSelection};
-use crate::merge::{Chunk, Merge, Output, Step};
+use crate::merge::{Chunk, Merge, Merged, Output, Step};
 use plan::{Group, Pruned, Source};
 
 /// Decides for many series at once: gets one row per series with every tag column of the table in the order of
@@ -47,7 +49,18 @@ pub struct Scan {
     output: Output,
     /// For each partition, what it reads one after the other.
     partitions: Vec<Vec<Group>>,
+    /// Series numbers by rank.
+    series: Vec<u32>,
     pruned: Pruned,
+    /// Tells compaction to step back, as long as this is read.
+    busy: Option<Arc<Busy>>,
+}
+
+/// Some merged rows and the group they come from: within a group rows are sorted by (series, time).
+#[derive(Debug)]
+pub struct GroupRows {
+    pub group: usize,
+    pub merged: Merged,
 }
 
 impl fmt::Debug for Scan {
@@ -57,6 +70,12 @@ impl fmt::Debug for Scan {
 }
 
 impl Scan {
+    /// The same scan, counting as work under way until its last stream ends.
+    pub(crate) fn counted(mut self, busy: Busy) -> Self {
+        self.busy = Some(Arc::new(busy));
+        self
+    }
+
     /// The projected schema.
     pub fn schema(&self) -> &SchemaRef {
         &self.output.schema
@@ -74,16 +93,29 @@ impl Scan {
 
     /// Rows of one partition, in no promised order; no (series, time) comes twice in the whole scan.
     pub fn stream(&self, partition: usize) -> BoxStream<'static, Result<RecordBatch, Error>> {
+        self.rows(partition)
+            .map(|rows| rows.map(|rows| rows.merged.batch))
+            .boxed()
+    }
+
+    /// The same with what the merge knows of each row.
+    pub fn rows(&self, partition: usize) -> BoxStream<'static, Result<GroupRows, Error>> {
         let reading = Reading {
             store: Store::clone(&self.store),
             output: self.output.clone(),
-            groups: self.partitions[partition].clone().into_iter(),
+            groups: self.partitions[partition].clone().into_iter().enumerate(),
             current: None,
+            _busy: self.busy.clone(),
         };
         stream::try_unfold(reading, |mut reading| async move {
-            Ok(reading.next().await?.map(|batch| (batch, reading)))
+            Ok(reading.next().await?.map(|rows| (rows, reading)))
         })
         .boxed()
+    }
+
+    /// The numbers of the series it reads, by their ranks.
+    pub fn series(&self) -> &[u32] {
+        &self.series
     }
 }
 
@@ -91,19 +123,21 @@ impl Scan {
 struct Reading {
     store: Store,
     output: Output,
-    groups: std::vec::IntoIter<Group>,
-    current: Option<(Merge, Vec<Input>)>,
+    groups: std::iter::Enumerate<std::vec::IntoIter<Group>>,
+    current: Option<(usize, Merge, Vec<Input>)>,
+    _busy: Option<Arc<Busy>>,
 }
 
 impl Reading {
-    async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+    async fn next(&mut self) -> Result<Option<GroupRows>, Error> {
         loop {
-            let Some((merge, inputs)) = &mut self.current else {
-                let Some(group) = self.groups.next() else {
+            let Some((number, merge, inputs)) = &mut self.current else {
+                let Some((number, group)) = self.groups.next() else {
                     return Ok(None);
                 };
                 let inputs: Vec<Input> = group.sources.into_iter().map(Input::new).collect();
-                self.current = Some((Merge::new(self.output.clone(), inputs.len()), inputs));
+                let merge = Merge::new(self.output.clone(), inputs.len());
+                self.current = Some((number, merge, inputs));
                 continue;
             };
             match merge.step()? {
@@ -111,7 +145,12 @@ impl Reading {
                     let chunk = inputs[source].next(&self.store).await?;
                     merge.supply(source, chunk);
                 }
-                Step::Rows(merged) => return Ok(Some(merged.batch)),
+                Step::Rows(merged) => {
+                    return Ok(Some(GroupRows {
+                        group: *number,
+                        merged,
+                    }));
+                }
                 Step::Done => self.current = None,
             }
         }
@@ -119,34 +158,41 @@ impl Reading {
 }
 
 /// A source being read.
-enum Input {
+pub(crate) enum Input {
     Segment(Box<Source>),
-    Waiting(Box<FileSelection>),
-    Open(Box<FileReader>),
+    Waiting(Box<FileSelection>, Option<Arc<Exclusions>>),
+    Open(Box<FileReader>, Option<Arc<Exclusions>>),
     Ended,
 }
 
 impl Input {
-    fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source) -> Self {
         match source {
-            Source::File(selection) => Self::Waiting(Box::new(selection)),
+            Source::File(selection, excluded) => Self::Waiting(Box::new(selection), excluded),
             segment => Self::Segment(Box::new(segment)),
         }
     }
 
-    async fn next(&mut self, store: &Store) -> Result<Option<Chunk>, Error> {
-        if let Self::Waiting(_) = self
-            && let Self::Waiting(selection) = std::mem::replace(self, Self::Ended)
+    /// Its next rows, for a merge; `None` at the end.
+    pub(crate) async fn next(&mut self, store: &Store) -> Result<Option<Chunk>, Error> {
+        if let Self::Waiting(..) = self
+            && let Self::Waiting(selection, excluded) = std::mem::replace(self, Self::Ended)
         {
-            *self = Self::Open(Box::new(FileReader::open(*selection, store)?));
+            *self = Self::Open(Box::new(FileReader::open(*selection, store)?), excluded);
         }
         match self {
-            Self::Open(reader) => reader.next().await,
+            Self::Open(reader, excluded) => {
+                let mut chunk = reader.next().await?;
+                if let (Some(chunk), Some(excluded)) = (&mut chunk, excluded) {
+                    excluded.clip(chunk);
+                }
+                Ok(chunk)
+            }
             Self::Segment(_) => match std::mem::replace(self, Self::Ended) {
                 Self::Segment(source) => Ok(source.into_chunk()),
                 _ => Ok(None),
             },
-            Self::Waiting(_) | Self::Ended => Ok(None),
+            Self::Waiting(..) | Self::Ended => Ok(None),
         }
     }
 }

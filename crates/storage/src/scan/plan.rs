@@ -16,6 +16,7 @@ use super::{Scan, ScanRequest};
 use crate::Error;
 use crate::buffer::TableBuffer;
 use crate::buffer::segment::Segment;
+use crate::delete::tombstone::{ExclusionSets, Exclusions};
 use crate::file::read::FileSelection;
 use crate::file::{DataFile, Footer};
 use crate::merge::{Chunk, Output, Rows, Span};
@@ -40,9 +41,10 @@ pub struct Group {
 /// One source and which of its rows.
 #[derive(Clone, Debug)]
 pub enum Source {
-    File(FileSelection),
+    File(FileSelection, Option<Arc<Exclusions>>),
     Segment {
         segment: Arc<Segment>,
+        /// Deleted rows are not in them.
         spans: Vec<Span>,
         fields: Arc<[ColumnId]>,
     },
@@ -72,7 +74,7 @@ impl Source {
 
     fn rows(&self) -> u64 {
         match self {
-            Self::File(selection) => selection.series.iter().map(|(_, from, to)| to - from).sum(),
+            Self::File(selection, _) => selection.series.iter().map(|(_, from, to)| to - from).sum(),
             Self::Segment { spans, .. } => spans
                 .iter()
                 .map(|span| u64::from(span.end - span.start))
@@ -82,7 +84,7 @@ impl Source {
 
     fn times(&self) -> (i64, i64) {
         match self {
-            Self::File(selection) => (selection.file.entry.min_time, selection.file.entry.max_time),
+            Self::File(selection, _) => (selection.file.entry.min_time, selection.file.entry.max_time),
             Self::Segment { segment, .. } => (segment.min_time, segment.max_time),
         }
     }
@@ -90,10 +92,11 @@ impl Source {
     /// The part of it with these ranks; `None` when there is none.
     fn with_ranks(&self, ranks: &std::ops::Range<u32>) -> Option<Self> {
         match self {
-            Self::File(selection) => {
+            Self::File(selection, exclusions) => {
                 let mut selection = selection.clone();
                 selection.series.retain(|(rank, _, _)| ranks.contains(rank));
-                (!selection.series.is_empty()).then_some(Self::File(selection))
+                (!selection.series.is_empty())
+                    .then(|| Self::File(selection, exclusions.as_ref().map(Arc::clone)))
             }
             Self::Segment {
                 segment,
@@ -142,10 +145,11 @@ impl fmt::Display for Pruned {
     }
 }
 
-/// Plans a scan of the table's state at this moment.
+/// Plans a scan of the table's state at this moment, of writes up to `last_sequence` only.
 pub async fn plan(
     request: &ScanRequest,
     buffer: &TableBuffer,
+    last_sequence: u64,
     store: &Store,
 ) -> Result<Scan, Error> {
     let view = buffer.view();
@@ -160,10 +164,12 @@ pub async fn plan(
     let files = read_footers(overlapping, buffer, store).await?;
     let segments: Vec<&Arc<Segment>> = view
         .segments()
+        .filter(|segment| segment.last_sequence <= last_sequence)
         .filter(|segment| overlaps(segment.min_time, segment.max_time))
         .collect();
     let (columns, schema) = projected(request)?;
-    let mut known = buffer.series.write();
+    let mut series = buffer.series.write();
+    let known = &mut *series;
     let all = known.ranking(
         files
             .iter()
@@ -178,7 +184,7 @@ pub async fn plan(
     let ranking = match &request.series_filter {
         None => all,
         Some(_) => {
-            let matching = matching_series(request, &known, &all.by_rank)?;
+            let matching = matching_series(request, known, &all.by_rank)?;
             known.ranking(matching.into_iter())
         }
     };
@@ -186,11 +192,28 @@ pub async fn plan(
         &request.table,
         &columns,
         schema,
-        &known,
+        known,
         &ranking,
         BATCH_ROWS,
     );
-    drop(known);
+    let mut exclusions = ExclusionSets::new(&view.tombstones, known, &ranking);
+    let files: Vec<_> = files
+        .into_iter()
+        .map(|(file, footer)| {
+            let entry = &file.entry;
+            let times = (entry.min_time, entry.max_time);
+            let excluded = exclusions.of(entry.last_sequence, entry.deletes_applied, times);
+            (file, footer, excluded)
+        })
+        .collect();
+    let segments: Vec<_> = segments
+        .into_iter()
+        .map(|segment| {
+            let times = (segment.min_time, segment.max_time);
+            (segment, exclusions.of(segment.last_sequence, 0, times))
+        })
+        .collect();
+    drop(series);
 
     let names: Arc<[String]> = fields
         .iter()
@@ -204,23 +227,31 @@ pub async fn plan(
         ..Pruned::default()
     };
     let mut sources: Vec<Source> = Vec::new();
-    for (file, footer) in files {
-        let series = file_series(&footer, &ranking);
+    for (file, footer, excluded) in files {
+        let mut series = file_series(&footer, &ranking);
+        if let Some(excluded) = &excluded {
+            let (first, last) = (file.entry.min_time, file.entry.max_time);
+            series.retain(|(rank, _, _)| !excluded.cover(*rank, first, last));
+        }
         if !series.is_empty() {
             pruned.files.0 += 1;
-            sources.push(Source::File(FileSelection {
+            let selection = FileSelection {
                 file,
                 footer,
                 series,
                 fields: Arc::clone(&names),
                 time_range: range.clone(),
                 batch_rows: BATCH_ROWS,
-            }));
+            };
+            sources.push(Source::File(selection, excluded));
         }
     }
-    for segment in segments {
+    for (segment, excluded) in segments {
         let mut chunk = segment.chunk(&ranking, &[]);
         chunk.clip(range);
+        if let Some(excluded) = &excluded {
+            excluded.clip(&mut chunk);
+        }
         if !chunk.spans.is_empty() {
             pruned.segments.0 += 1;
             sources.push(Source::Segment {
@@ -242,11 +273,14 @@ pub async fn plan(
         store: Store::clone(store),
         output,
         partitions: distribute(groups, request.partitions),
+        series: ranking.by_rank,
         pruned,
+        busy: None,
     })
 }
 
-async fn read_footers(
+/// The footers of files, read some at a time.
+pub async fn read_footers(
     files: Vec<Arc<DataFile>>,
     buffer: &TableBuffer,
     store: &Store,
@@ -319,7 +353,8 @@ fn matching_series(
         .collect())
 }
 
-fn file_series(footer: &Footer, ranking: &Ranking) -> Vec<(u32, u64, u64)> {
+/// Where the series of a ranking are in a file: rank, first row, row behind the last.
+pub fn file_series(footer: &Footer, ranking: &Ranking) -> Vec<(u32, u64, u64)> {
     let mut start = 0;
     let mut series = Vec::new();
     for (number, end) in footer.series.iter().zip(&footer.ends) {

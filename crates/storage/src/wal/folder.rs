@@ -13,7 +13,7 @@ use crate::Error;
 use crate::paths::wal_segment_name;
 
 /// Bytes after which the next append begins a new segment.
-const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+const SEGMENT_BYTES_MAX: u64 = 16 << 20;
 
 /// Name of the file whose lock marks the folder as in use.
 const LOCK_NAME: &str = "lock";

@@ -3,6 +3,7 @@
 //! Writes queue up while the previous flush is under way and leave together as the next one: a lone write costs one flush, many
 //! share it. One thread does it all, so that the order of sequences, of the log and of the buffer is the same.
 //! Two places to write to: [`folder`] (appended, synced segments) and [`objects`] (one object per flush).
+//! [`recover`] takes over what an earlier process left; [`lost`] tells when a later one has taken over from us.
 //! Byte layout: docs/formats/wal.md. Not here: when a segment may go (`persist` says, once a manifest covers it).
 
 pub mod folder;
@@ -11,11 +12,16 @@ pub mod format;
 
 pub mod objects;
 
+pub mod recover;
+
 pub mod replay;
+
+pub mod lost;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use runtime::{Clock, ErrorKind, World};
@@ -23,13 +29,42 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 use crate::batch::Batch;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, TableBuffer};
 use folder::FolderLog;
 use format::v1::Payload;
+use lost::Lost;
 use objects::ObjectLog;
 
 /// Bytes of writes that may wait for a flush; further ones are refused.
 const QUEUE_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of rows that one flush takes, if there is more than one write: what a start must hold at once to read it back.
+const FLUSH_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of waiting writes for which a flush begins before its time.
+const HURRY_BYTES: usize = FLUSH_BYTES_MAX / 2;
+
+/// How the log is written and read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Least time from one object of the log to the next, for what objects cost; a write after a longer pause does not wait.
+    /// Zero where objects cost nothing. Without meaning for a log in a folder.
+    pub object_flush_interval: Duration,
+    /// Whether damage in the log stops a start rather than being passed over with an error in the program's log.
+    pub fail_on_damage: bool,
+    /// Segments that are read and decoded ahead of the one being replayed; at least one.
+    pub read_ahead: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            object_flush_interval: Duration::ZERO,
+            fail_on_damage: false,
+            read_ahead: 2,
+        }
+    }
+}
 
 /// Where the log is kept.
 #[derive(Debug)]
@@ -42,6 +77,7 @@ pub enum Place {
 #[derive(Debug)]
 pub struct Wal {
     shared: Arc<Shared>,
+    lost: Lost,
     compress: bool,
 }
 
@@ -67,6 +103,8 @@ struct Queue {
 #[derive(Debug)]
 struct Entry {
     sequence: u64,
+    /// In the queue, of payload and batches.
+    bytes: usize,
     payload: Payload,
     batches: Vec<Batch>,
     acknowledge: Option<oneshot::Sender<Result<(), Error>>>,
@@ -76,6 +114,8 @@ struct Entry {
 enum Command {
     /// Freeze the buffer; answer the last sequence in it.
     Freeze(oneshot::Sender<u64>),
+    /// Keep what this table has so far apart from what comes; answer the last sequence in it.
+    Barrier(Arc<TableBuffer>, oneshot::Sender<u64>),
     /// Remove what holds nothing above this sequence.
     Remove(u64),
 }
@@ -90,11 +130,13 @@ pub struct Counters {
 }
 
 impl Wal {
-    /// Starts the log's thread. `next_sequence` is above every sequence ever used.
+    /// Starts the log's thread. `next_sequence` is above every sequence ever used; flushes of objects are `pace` apart.
     pub fn start(
         place: Place,
         next_sequence: u64,
+        pace: Duration,
         buffer: Arc<Buffer>,
+        lost: Lost,
         world: &World,
     ) -> Result<Self, Error> {
         let compress = matches!(place, Place::Objects(_));
@@ -112,13 +154,20 @@ impl Wal {
         });
         let writer = Writer {
             shared: Arc::clone(&shared),
+            pace: if compress { pace } else { Duration::ZERO },
+            last_flush: None,
             place,
             buffer,
+            lost: lost.clone(),
             clock: Arc::clone(&world.clock),
             last_sequence: next_sequence - 1,
         };
         world.tasks.thread("wal", move || writer.run())?;
-        Ok(Self { shared, compress })
+        Ok(Self {
+            shared,
+            lost,
+            compress,
+        })
     }
 
     /// Whether payloads should be compressed: worth it where bytes travel, not on a local disk.
@@ -132,13 +181,16 @@ impl Wal {
 
     /// Queues a write. The receiver answers once it is durable and visible, or why it is not.
     ///
-    /// Errors: `Unavailable` when too much is waiting or the log is closed, `Internal` when another process owns it.
+    /// Errors: `Unavailable` when too much is waiting, the log is closed, or another process owns it.
     pub fn submit(
         &self,
         payload: Payload,
         batches: Vec<Batch>,
     ) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
         let (acknowledge, receiver) = oneshot::channel();
+        if let Some(reason) = self.lost.reason() {
+            return Err(reason);
+        }
         let bytes = payload.frame_bytes() + batches.iter().map(Batch::bytes).sum::<usize>();
         {
             let mut queue = self.shared.queue.lock();
@@ -156,6 +208,7 @@ impl Wal {
             queue.bytes += bytes;
             queue.entries.push(Entry {
                 sequence,
+                bytes,
                 payload,
                 batches,
                 acknowledge: Some(acknowledge),
@@ -170,6 +223,15 @@ impl Wal {
         let (reply, frozen) = oneshot::channel();
         self.command(Command::Freeze(reply));
         frozen
+            .await
+            .map_err(|_| Error::unavailable("the log is shut down"))
+    }
+
+    /// Draws a line in a table between two writes; answers the last sequence before it.
+    pub async fn barrier(&self, table: Arc<TableBuffer>) -> Result<u64, Error> {
+        let (reply, drawn) = oneshot::channel();
+        self.command(Command::Barrier(table, reply));
+        drawn
             .await
             .map_err(|_| Error::unavailable("the log is shut down"))
     }
@@ -212,6 +274,10 @@ impl Drop for Wal {
 struct Writer {
     shared: Arc<Shared>,
     place: Place,
+    /// Least time from one flush to the next.
+    pace: Duration,
+    last_flush: Option<Duration>,
+    lost: Lost,
     buffer: Arc<Buffer>,
     clock: Arc<dyn Clock>,
     last_sequence: u64,
@@ -232,6 +298,11 @@ impl Writer {
                         // Whoever asked may have gone; what is frozen is persisted next time.
                         let _ = reply.send(self.last_sequence);
                     }
+                    Command::Barrier(table, reply) => {
+                        table.keep_apart(self.last_sequence);
+                        // Whoever asked may have gone; keeping rows apart for nothing does no harm.
+                        let _ = reply.send(self.last_sequence);
+                    }
                     Command::Remove(through) => self.place.remove_through(through),
                 }
             }
@@ -247,14 +318,41 @@ impl Writer {
             }
             self.shared.wake.wait(&mut queue);
         }
-        queue.bytes = 0;
-        Some((
-            std::mem::take(&mut queue.entries),
-            std::mem::take(&mut queue.commands),
-        ))
+        while queue.commands.is_empty() && !queue.ending && queue.bytes < HURRY_BYTES {
+            let wait = self.time_to_flush();
+            if wait.is_zero() || self.shared.wake.wait_for(&mut queue, wait).timed_out() {
+                break;
+            }
+        }
+        let commands = std::mem::take(&mut queue.commands);
+        let mut taken = 0;
+        let mut count = 0;
+        for entry in &queue.entries {
+            if count > 0 && taken + entry.bytes > FLUSH_BYTES_MAX {
+                break;
+            }
+            taken += entry.bytes;
+            count += 1;
+        }
+        let later = queue.entries.split_off(count);
+        queue.bytes -= taken;
+        Some((std::mem::replace(&mut queue.entries, later), commands))
+    }
+
+    /// How long the pace lets the next flush wait.
+    fn time_to_flush(&self) -> Duration {
+        self.last_flush
+            .map(|last| (last + self.pace).saturating_sub(self.clock.monotonic()))
+            .unwrap_or_default()
     }
 
     fn flush(&mut self, entries: Vec<Entry>, frames: &mut Vec<u8>) {
+        if let Some(reason) = self.lost.reason() {
+            for entry in entries {
+                entry.answer(Err(Error::new(reason.kind(), reason.message())));
+            }
+            return;
+        }
         frames.clear();
         for entry in &entries {
             entry.payload.write_frame(entry.sequence, frames);
@@ -263,6 +361,7 @@ impl Writer {
             .last()
             .map_or(self.last_sequence, |entry| entry.sequence);
         let started = self.clock.monotonic();
+        self.last_flush = Some(started);
         let written = self.place.append(frames, self.last_sequence);
         let flushed = self.clock.monotonic();
         let counters = &self.shared.counters;
@@ -276,13 +375,15 @@ impl Writer {
             Ok(()) => self.apply(entries),
             Err(fault) => {
                 tracing::error!(error = %fault, writes = entries.len(), "log flush failed");
-                if fault.kind() == ErrorKind::Conflict {
-                    // A newer process owns this log: retrying would fork history.
-                    self.shared.queue.lock().closed =
-                        Some((ErrorKind::Internal, fault.to_string()));
-                }
+                // When a newer process owns this log, retrying would fork history.
+                self.lost.note(&fault);
+                let kind = match fault.kind() {
+                    // Whoever writes again may find the store back, or the process that has taken over.
+                    ErrorKind::Unavailable | ErrorKind::Conflict => ErrorKind::Unavailable,
+                    _ => ErrorKind::Internal,
+                };
                 for entry in entries {
-                    entry.answer(Err(Error::internal(fault.to_string())));
+                    entry.answer(Err(Error::new(kind, fault.to_string())));
                 }
             }
         }
@@ -346,8 +447,9 @@ pub struct Sealed {
 }
 
 /// A segment nothing is appended to any more.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SealedSegment {
+    /// 0 when it has no frames.
     pub last_sequence: u64,
     /// Something in it could not be read: it is set aside rather than removed.
     pub damaged: bool,

@@ -1,91 +1,176 @@
 //! The log in an object store: one object per flush, created only if its name is free.
+//!
+//! Objects are numbered without gaps while they are written, and a writer never moves on from a number until an object of its own
+//! epoch is known to stand there. So two processes that write always meet at one number, and the store says whose it
+//! is. For the same reason some objects outlive their content, as empty *marks*: see [`ObjectLog::remove_through`].
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use runtime::Clock;
 use runtime::object_store::cas::{self, Created};
-use runtime::object_store::{ObjectStoreExt, Store, store_error};
+use runtime::object_store::{ObjectStoreExt, Path, PutPayload, Store, store_error};
 use tokio::runtime::Handle;
 
-use super::format::v1::{SegmentHeader, encode_segment_header};
+use super::format::v1::{SegmentHeader, decode_segment_header, encode_segment_header};
+use super::replay::read_segment;
 use super::{Sealed, SealedSegment};
 use crate::paths::Paths;
 use crate::{Error, ErrorKind};
 
+/// Marks that are kept. A process that so many starts have passed by is taken to be gone.
+const MARKS_MAX: usize = 10_000;
+
 /// The log in an object store. Used from a thread of its own, which waits for the store.
 #[derive(Debug)]
 pub struct ObjectLog {
-    pub store: Store,
-    pub paths: Paths,
-    pub clock: Arc<dyn Clock>,
+    store: Store,
+    paths: Paths,
     /// Where the store's futures run.
-    pub handle: Handle,
-    pub epoch: u64,
-    pub next_number: u64,
-    /// Least time from one flush to the next: what each object costs decides it.
-    pub pace: Duration,
-    pub last_flush: Option<Duration>,
-    pub sealed: Sealed,
+    handle: Handle,
+    epoch: u64,
+    /// No object of ours is known to stand there yet; one may.
+    next_number: u64,
+    /// Objects with frames.
+    sealed: Sealed,
+    /// Objects without.
+    marks: BTreeSet<u64>,
+}
+
+/// The error of a process that finds another one's object at its number. Nothing may be written any more.
+pub(super) fn taken_over() -> Error {
+    Error::conflict("another process has written to the WAL ahead of this one")
 }
 
 impl ObjectLog {
-    pub fn append(&mut self, frames: &[u8], last_sequence: u64) -> Result<(), Error> {
-        let now = self.clock.monotonic();
-        if let Some(wait) = self
-            .last_flush
-            .and_then(|last| (last + self.pace).checked_sub(now))
-            .filter(|wait| !wait.is_zero())
-        {
-            self.handle.block_on(tokio::time::sleep(wait));
+    /// Continues behind `fence`, which this process has created; `sealed` is what stands before it.
+    pub fn new(
+        store: Store,
+        paths: Paths,
+        handle: Handle,
+        epoch: u64,
+        fence: u64,
+        sealed: Sealed,
+    ) -> Self {
+        let (marks, segments) = sealed
+            .segments
+            .into_iter()
+            .partition(|(_, segment)| segment.last_sequence == 0 && !segment.damaged);
+        let marks: BTreeMap<u64, SealedSegment> = marks;
+        let mut marks: BTreeSet<u64> = marks.into_keys().collect();
+        marks.insert(fence);
+        Self {
+            store,
+            paths,
+            handle,
+            epoch,
+            next_number: fence + 1,
+            sealed: Sealed { segments },
+            marks,
         }
-        self.last_flush = Some(self.clock.monotonic());
-        let number = self.next_number;
-        let header = SegmentHeader {
+    }
+
+    /// Makes `frames` durable as one object. After any error but `Conflict` the next append tries the same number again.
+    ///
+    /// Errors: `Conflict` when the log is somebody else's, `Unavailable` when the store did not say; the frames may be stored then.
+    pub fn append(&mut self, frames: &[u8], last_sequence: u64) -> Result<(), Error> {
+        loop {
+            let number = self.next_number;
+            let path = self.paths.wal_segment(number);
+            let mut object = Vec::with_capacity(frames.len() + 32);
+            object.extend(self.header(number));
+            object.extend_from_slice(frames);
+            let create = cas::create(&self.store, &path, object.into());
+            match self.handle.block_on(create)? {
+                Created::Yes => {
+                    self.stands(last_sequence);
+                    return Ok(());
+                }
+                Created::Taken => {
+                    let last_sequence = self.own_object(&path)?;
+                    self.stands(last_sequence);
+                }
+            }
+        }
+    }
+
+    /// An object of ours with frames up to `last_sequence` stands at the next number.
+    fn stands(&mut self, last_sequence: u64) {
+        let segment = SealedSegment {
+            last_sequence,
+            damaged: false,
+        };
+        self.sealed.segments.insert(self.next_number, segment);
+        self.next_number += 1;
+    }
+
+    /// The last sequence in the object at `path`, when it is of an earlier flush of this process whose answer was lost.
+    fn own_object(&self, path: &Path) -> Result<u64, Error> {
+        let bytes: Bytes = self
+            .handle
+            .block_on(cas::read(&self.store, path))?
+            // Whoever removed it is not this process.
+            .ok_or_else(taken_over)?;
+        match decode_segment_header(&bytes) {
+            Ok(header) if header.epoch == self.epoch => {
+                Ok(read_segment(&bytes, u64::MAX).last_sequence)
+            }
+            _ => Err(taken_over()),
+        }
+    }
+
+    fn header(&self, number: u64) -> [u8; super::format::v1::SEGMENT_HEADER_BYTES] {
+        encode_segment_header(SegmentHeader {
             epoch: self.epoch,
             number,
-        };
-        let mut object = Vec::with_capacity(frames.len() + 32);
-        object.extend(encode_segment_header(header));
-        object.extend_from_slice(frames);
-        let created = self.handle.block_on(self.create(number, object.into()));
-        // A number is used once: an object whose answer was lost may exist, and the next one must not take it for a stranger's.
-        self.next_number += 1;
-        if !matches!(&created, Err(error) if error.kind() == ErrorKind::Conflict) {
-            let segment = SealedSegment {
-                last_sequence,
-                damaged: false,
-            };
-            self.sealed.segments.insert(number, segment);
-        }
-        created
+        })
     }
 
-    /// Errors: `Conflict` when the object is somebody else's.
-    async fn create(&self, number: u64, object: Bytes) -> Result<(), Error> {
-        let path = self.paths.wal_segment(number);
-        match cas::create(&self.store, &path, object).await? {
-            Created::Yes => Ok(()),
-            Created::Taken => Err(Error::conflict(
-                "another process has written to the WAL ahead of this one",
-            )),
-        }
-    }
-
+    /// Removes what holds nothing above `sequence`, but for three kinds of objects.
+    ///
+    /// The newest stays, or a later start would not know where the numbers are. A mark stays, because it may be what an older process
+    /// is to run into. And the object before a mark becomes a mark: its writer may never have heard that it was stored, and
+    /// would find its number free again.
     pub fn remove_through(&mut self, sequence: u64) {
-        let gone = self.sealed.take_through(sequence);
-        for (number, segment) in gone {
-            if segment.damaged {
-                continue;
+        let newest = self.next_number - 1;
+        for (number, segment) in self.sealed.take_through(sequence) {
+            if number == newest {
+                self.sealed.segments.insert(number, segment);
+            } else if segment.damaged {
+                // Left for people to look at; the next start finds it again.
+            } else if self.marks.contains(&(number + 1)) {
+                self.make_mark(number, segment);
+            } else {
+                self.remove(number);
             }
-            let path = self.paths.wal_segment(number);
-            if let Err(cause) = self.handle.block_on(self.store.delete(&path)) {
-                let fault = store_error("remove", &path, cause);
-                if fault.kind() == ErrorKind::NotFound {
-                    // A flush that failed, and had not stored it after all.
-                    continue;
-                }
+        }
+        while self.marks.len() > MARKS_MAX {
+            if let Some(oldest) = self.marks.pop_first() {
+                self.remove(oldest);
+            }
+        }
+    }
+
+    fn make_mark(&mut self, number: u64, segment: SealedSegment) {
+        let path = self.paths.wal_segment(number);
+        let mark = PutPayload::from(self.header(number).to_vec());
+        match self.handle.block_on(self.store.put(&path, mark)) {
+            Ok(_) => {
+                self.marks.insert(number);
+            }
+            Err(cause) => {
+                let fault = store_error("empty", &path, cause);
+                tracing::warn!(error = %fault, "cannot empty a log object; it is tried again later");
+                self.sealed.segments.insert(number, segment);
+            }
+        }
+    }
+
+    fn remove(&self, number: u64) {
+        let path = self.paths.wal_segment(number);
+        if let Err(cause) = self.handle.block_on(self.store.delete(&path)) {
+            let fault = store_error("remove", &path, cause);
+            if fault.kind() != ErrorKind::NotFound {
+                // It holds nothing that is not in files; the next start removes it.
                 tracing::warn!(error = %fault, "cannot remove a log object");
             }
         }

@@ -73,26 +73,49 @@ async fn a_closed_engine_refuses_writes_and_keeps_what_it_took() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_shrinks_when_files_cover_it() {
-    for home in [Home::memory(), Home::folder()] {
-        let node = home.open().await;
-        for time in 0..10 {
-            node.write(&point("m", "a", "f", 1, time).line()).await;
-        }
-        assert!(!home.log_objects().await.is_empty());
-        node.engine.persist().await.expect("persist");
-        eventually("no log", async || home.log_objects().await.is_empty()).await;
-        node.write(&point("m", "a", "f", 1, 10).line()).await;
-        let left = home.log_objects().await;
-        assert_eq!(left.len(), 1);
-        node.drop_engine().await;
-        let node = home.open().await;
-        assert_eq!(home.log_objects().await, left, "what is not covered stays");
-        assert_eq!(rows(&node, "m").await, 11);
-        node.engine.persist().await.expect("persist");
-        eventually("no log", async || home.log_objects().await.is_empty()).await;
-        node.drop_engine().await;
-        assert_eq!(rows(&home.open().await, "m").await, 11);
+    let home = Home::folder();
+    let node = home.open().await;
+    for time in 0..10 {
+        node.write(&point("m", "a", "f", 1, time).line()).await;
     }
+    assert!(!home.log_objects().await.is_empty());
+    node.engine.persist().await.expect("persist");
+    eventually("no log", async || home.log_objects().await.is_empty()).await;
+    node.write(&point("m", "a", "f", 1, 10).line()).await;
+    let left = home.log_objects().await;
+    assert_eq!(left.len(), 1);
+    node.drop_engine().await;
+    let node = home.open().await;
+    assert_eq!(home.log_objects().await, left, "what is not covered stays");
+    assert_eq!(rows(&node, "m").await, 11);
+    node.engine.persist().await.expect("persist");
+    eventually("no log", async || home.log_objects().await.is_empty()).await;
+    node.drop_engine().await;
+    assert_eq!(rows(&home.open().await, "m").await, 11);
+}
+
+/// In an object store a few objects outlive their content: the fence of each start, what stands before it, and the newest.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_in_an_object_store_shrinks_to_its_marks() {
+    let home = Home::memory();
+    for round in 0..5 {
+        let node = home.open().await;
+        assert_eq!(rows(&node, "m").await, 20 * round);
+        for write in 0..2 {
+            for time in 0..10 {
+                let time = (20 * round + 10 * write + time) as i64;
+                node.write(&point("m", "a", "f", 1, time).line()).await;
+            }
+            node.engine.persist().await.expect("persist");
+            // Two for each start before, and for this one its fence and the newest.
+            eventually("few objects", async || {
+                home.log_objects().await.len() == 2 * round + 2
+            })
+            .await;
+        }
+        node.drop_engine().await;
+    }
+    assert_eq!(rows(&home.open().await, "m").await, 100);
 }
 
 /// A folder whose log is one segment of five writes, of one row each.

@@ -6,6 +6,8 @@ mod durability;
 
 mod faults;
 
+mod fencing;
+
 mod model;
 
 mod random;

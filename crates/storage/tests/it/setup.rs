@@ -12,7 +12,7 @@ use runtime::clock::SystemClock;
 use runtime::object_store::{Path, in_folder, in_memory};
 use runtime::sim::FaultyStore;
 use runtime::{Random, Store, Tasks, World};
-use storage::{Config, Engine, Error, Memory, Precision, WriteError, WriteOutcome, WriteRequest};
+use storage::{Config, Engine, Error, LogSettings, Memory, Precision, WriteError, WriteOutcome, WriteRequest};
 
 pub(crate) const DATABASE: &str = "db";
 
@@ -102,10 +102,12 @@ impl Home {
             },
             wal_flush_interval: options.persist_after,
             wal_snapshot_size: 1,
+            log: LogSettings::default(),
             memory: Memory {
                 buffer_bytes_max: options.buffer_bytes_max,
                 ..Memory::default()
             },
+            delete_grace: Duration::from_secs(86_400),
         };
         let engine = Engine::open(config, Arc::clone(&catalog), world.clone()).await?;
         Ok(Node {

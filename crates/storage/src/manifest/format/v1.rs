@@ -4,7 +4,7 @@ use catalog::{DatabaseId, TableId};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::manifest::{Change, FileEntry, Manifest};
+use crate::manifest::{Change, FileEntry, Manifest, TombstoneEntry, TombstoneScope};
 
 /// First bytes of every change and checkpoint.
 pub const MAGIC: &[u8; 8] = b"GNOMMAN1";
@@ -23,6 +23,10 @@ struct ChangeV1 {
     removed: Vec<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     covered_sequence: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tombstones_added: Vec<TombstoneV1>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tombstones_removed: Vec<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +36,28 @@ struct CheckpointV1 {
     covered_sequence: u64,
     next_file: u64,
     files: Vec<FileV1>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tombstones: Vec<TombstoneV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TombstoneV1 {
+    id: u64,
+    database: u32,
+    table: u32,
+    sequence: u64,
+    min_time: i64,
+    max_time: i64,
+    created_ms: i64,
+    /// Of the object that lists its rows; absent when it covers all series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<ListV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ListV1 {
+    bytes: u64,
+    crc32: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,6 +73,14 @@ struct FileV1 {
     first_sequence: u64,
     last_sequence: u64,
     crc32: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    deletes_applied: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    created_ms: i64,
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 pub fn encode_change(change: &Change) -> Result<Vec<u8>, Error> {
@@ -57,6 +91,12 @@ pub fn encode_change(change: &Change) -> Result<Vec<u8>, Error> {
         added: change.added.iter().map(FileV1::from).collect(),
         removed: change.removed.clone(),
         covered_sequence: change.covered_sequence,
+        tombstones_added: change
+            .tombstones_added
+            .iter()
+            .map(TombstoneV1::from)
+            .collect(),
+        tombstones_removed: change.tombstones_removed.clone(),
     })
 }
 
@@ -69,6 +109,12 @@ pub fn decode_change(bytes: &[u8]) -> Result<Change, Error> {
         added: change.added.iter().map(FileEntry::from).collect(),
         removed: change.removed,
         covered_sequence: change.covered_sequence,
+        tombstones_added: change
+            .tombstones_added
+            .iter()
+            .map(TombstoneEntry::from)
+            .collect(),
+        tombstones_removed: change.tombstones_removed,
     })
 }
 
@@ -79,6 +125,11 @@ pub fn encode_checkpoint(manifest: &Manifest) -> Result<Vec<u8>, Error> {
         covered_sequence: manifest.covered_sequence,
         next_file: manifest.next_file,
         files: manifest.files.values().map(FileV1::from).collect(),
+        tombstones: manifest
+            .tombstones
+            .values()
+            .map(TombstoneV1::from)
+            .collect(),
     })
 }
 
@@ -93,6 +144,11 @@ pub fn decode_checkpoint(bytes: &[u8]) -> Result<Manifest, Error> {
             .files
             .iter()
             .map(|file| (file.id, FileEntry::from(file)))
+            .collect(),
+        tombstones: checkpoint
+            .tombstones
+            .iter()
+            .map(|tombstone| (tombstone.id, TombstoneEntry::from(tombstone)))
             .collect(),
     })
 }
@@ -150,6 +206,8 @@ impl From<&FileEntry> for FileV1 {
             first_sequence: file.first_sequence,
             last_sequence: file.last_sequence,
             crc32: file.crc32,
+            deletes_applied: file.deletes_applied,
+            created_ms: file.created_ms,
         }
     }
 }
@@ -168,6 +226,47 @@ impl From<&FileV1> for FileEntry {
             first_sequence: file.first_sequence,
             last_sequence: file.last_sequence,
             crc32: file.crc32,
+            deletes_applied: file.deletes_applied,
+            created_ms: file.created_ms,
+        }
+    }
+}
+
+impl From<&TombstoneEntry> for TombstoneV1 {
+    fn from(tombstone: &TombstoneEntry) -> Self {
+        Self {
+            id: tombstone.id,
+            database: tombstone.database.0,
+            table: tombstone.table.0,
+            sequence: tombstone.sequence,
+            min_time: tombstone.min_time,
+            max_time: tombstone.max_time,
+            created_ms: tombstone.created_ms,
+            list: match tombstone.scope {
+                TombstoneScope::AllSeries => None,
+                TombstoneScope::Listed { bytes, crc32 } => Some(ListV1 { bytes, crc32 }),
+            },
+        }
+    }
+}
+
+impl From<&TombstoneV1> for TombstoneEntry {
+    fn from(tombstone: &TombstoneV1) -> Self {
+        Self {
+            id: tombstone.id,
+            database: DatabaseId(tombstone.database),
+            table: TableId(tombstone.table),
+            sequence: tombstone.sequence,
+            min_time: tombstone.min_time,
+            max_time: tombstone.max_time,
+            created_ms: tombstone.created_ms,
+            scope: tombstone
+                .list
+                .as_ref()
+                .map_or(TombstoneScope::AllSeries, |list| TombstoneScope::Listed {
+                    bytes: list.bytes,
+                    crc32: list.crc32,
+                }),
         }
     }
 }

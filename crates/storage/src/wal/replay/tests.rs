@@ -36,24 +36,30 @@ fn segment(sequences: &[u64]) -> Vec<u8> {
     bytes
 }
 
+/// Replays with two segments read ahead; gives the sequences met, too.
 async fn replayed(
-    source: Source<'_>,
+    source: Source,
     covered: u64,
     fail_on_damage: bool,
 ) -> Result<(Sealed, u64, Vec<u64>), Error> {
-    let mut met = Vec::new();
-    let (sealed, highest) = replay(
-        source,
-        covered,
+    let settings = LogSettings {
         fail_on_damage,
-        async |sequence, batches| {
-            assert_eq!(batches[0].times, [sequence as i64]);
-            met.push(sequence);
-            Ok(())
-        },
-    )
-    .await?;
-    Ok((sealed, highest, met))
+        read_ahead: 2,
+        ..LogSettings::default()
+    };
+    let mut replay = Replay::new(source, 1, covered, settings);
+    let mut met = Vec::new();
+    let mut apply = async |sequence, batches: Vec<DecodedBatch>| {
+        assert_eq!(batches[0].times, [sequence as i64]);
+        met.push(sequence);
+        Ok(())
+    };
+    replay.all(&Tasks::new(), &mut apply).await?;
+    Ok((replay.sealed, replay.highest_sequence, met))
+}
+
+fn folder_source(folder: &tempfile::TempDir) -> Source {
+    Source::Folder(folder.path().into())
 }
 
 #[tokio::test]
@@ -66,7 +72,7 @@ async fn segments_are_read_by_number_and_only_above_what_is_covered() {
     put("00000000001.wal.damaged", b"not read");
     put("lock", b"");
     put("x.wal", b"not read");
-    let (sealed, highest, met) = replayed(Source::Folder(folder.path()), 2, true)
+    let (sealed, highest, met) = replayed(folder_source(&folder), 2, true)
         .await
         .expect("replay");
     assert_eq!((highest, met), (6, vec![4, 5, 6]));
@@ -78,7 +84,7 @@ async fn segments_are_read_by_number_and_only_above_what_is_covered() {
     assert_eq!(lasts, [(9, 4, false), (10, 6, false), (11, 0, false)]);
 
     let empty = tempfile::tempdir().expect("folder");
-    let (_, highest, met) = replayed(Source::Folder(empty.path()), 17, true)
+    let (_, highest, met) = replayed(folder_source(&empty), 17, true)
         .await
         .expect("replay");
     assert_eq!((highest, met), (17, Vec::new()));
@@ -103,8 +109,8 @@ async fn damage_costs_what_it_hit_and_is_told_apart() {
         let path = paths.wal_segment(number);
         store.put(&path, bytes.to_vec().into()).await.expect("put");
     }
-    let source = Source::Objects(&store, &paths);
-    let (sealed, highest, met) = replayed(source, 0, false).await.expect("replay");
+    let source = Source::Objects(store, paths);
+    let (sealed, highest, met) = replayed(source.clone(), 0, false).await.expect("replay");
     assert_eq!((highest, met), (5, vec![1, 3, 4, 5]));
     let damaged: Vec<bool> = sealed.segments.values().map(|s| s.damaged).collect();
     assert_eq!(damaged, [true, true, true, false]);
@@ -126,10 +132,9 @@ async fn damage_costs_what_it_hit_and_is_told_apart() {
 async fn a_refusal_of_a_write_stops_the_replay() {
     let folder = tempfile::tempdir().expect("folder");
     fs::write(folder.path().join("00000000001.wal"), segment(&[1, 2])).expect("write");
-    let outcome = replay(Source::Folder(folder.path()), 0, false, async |_, _| {
-        Err(Error::unavailable("no room"))
-    })
-    .await;
+    let mut replay = Replay::new(folder_source(&folder), 1, 0, LogSettings::default());
+    let mut refuse = async |_, _| Err(Error::unavailable("no room"));
+    let outcome = replay.all(&Tasks::new(), &mut refuse).await;
     assert_eq!(outcome.expect_err("refused").kind(), ErrorKind::Unavailable);
 }
 
@@ -144,11 +149,39 @@ async fn a_write_that_comes_again_later_is_left_out() {
     ] {
         fs::write(folder.path().join(name), segment(sequences)).expect("write");
     }
-    let source = Source::Folder(folder.path());
-    let (sealed, highest, met) = replayed(source, 0, false).await.expect("replay");
+    let source = folder_source(&folder);
+    let (sealed, highest, met) = replayed(source.clone(), 0, false).await.expect("replay");
     assert_eq!((highest, met), (5, vec![1, 2, 3, 4, 5]));
     let damaged: Vec<bool> = sealed.segments.values().map(|s| s.damaged).collect();
     assert_eq!(damaged, [false, true, true, false]);
     let refusal = replayed(source, 0, true).await.expect_err("again");
     assert_eq!(refusal.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_segment_of_a_newer_process_stops_the_replay_and_marks_are_not_read() {
+    let store = in_memory();
+    let paths = Paths::new("node");
+    let mark = |epoch, number| encode_segment_header(SegmentHeader { epoch, number }).to_vec();
+    for (number, bytes) in [
+        (1, mark(1, 1)),
+        (2, segment(&[3])),
+        // As long as a mark, so taken for one wherever it is not the newest.
+        (3, vec![0; SEGMENT_HEADER_BYTES]),
+        (4, segment(&[4])),
+        (5, mark(1, 5)),
+    ] {
+        let path = paths.wal_segment(number);
+        store.put(&path, bytes.into()).await.expect("put");
+    }
+    let source = Source::Objects(Store::clone(&store), paths.clone());
+    let (sealed, highest, met) = replayed(source.clone(), 0, true).await.expect("replay");
+    assert_eq!((highest, met), (4, vec![3, 4]));
+    let lasts: Vec<u64> = sealed.segments.values().map(|s| s.last_sequence).collect();
+    assert_eq!(lasts, [0, 3, 0, 4, 0]);
+
+    let newest = paths.wal_segment(6);
+    store.put(&newest, mark(2, 6).into()).await.expect("put");
+    let refusal = replayed(source, 0, true).await.expect_err("taken over");
+    assert_eq!(refusal.kind(), ErrorKind::Conflict);
 }

@@ -1,0 +1,3 @@
+//! Bytes of the lists of deleted rows, one file per version. docs/formats/deletes.md.
+
+pub mod v1;
