@@ -17,6 +17,7 @@ use crate::Error;
 pub struct Tasks {
     shutdown: CancellationToken,
     running: Arc<Mutex<Vec<Running>>>,
+    left_out: &'static [&'static str],
 }
 
 #[derive(Debug)]
@@ -30,8 +31,20 @@ impl Tasks {
         Self::default()
     }
 
+    /// Tasks among which those with these names never start: for a simulation, which does their work itself, at moments that
+    /// repeat.
+    pub fn without(names: &'static [&'static str]) -> Self {
+        Self {
+            left_out: names,
+            ..Self::default()
+        }
+    }
+
     /// Runs a future until it ends. It should watch [`Tasks::stopping`] and return soon after.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        if self.left_out.contains(&name) {
+            return;
+        }
         let handle = tokio::spawn(task);
         self.remember(name, handle);
     }

@@ -1,0 +1,159 @@
+//! Looking at a node: scans as rows of the model.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt64Type,
+};
+use catalog::{ColumnKind, Database, Table};
+use futures::TryStreamExt;
+use storage::schema::columns_by_name;
+use storage::{DeleteRequest, Error, ErrorKind, RowFilter, ScanRequest, SeriesFilter};
+
+use crate::model::{Delete, Fields, Question, Rows, TableName, Tags};
+use crate::node::Node;
+use crate::points::quoted;
+
+/// A table as the node knows it now; `None` when there is none.
+pub(crate) fn find(node: &Node, name: &TableName) -> Option<(Arc<Database>, Arc<Table>)> {
+    let snapshot = node.catalog.snapshot();
+    let database = snapshot.database(&name.database)?;
+    let table = database.table(&name.table)?;
+    Some((Arc::clone(database), Arc::clone(table)))
+}
+
+/// The rows of a table that a question asks for. A row that comes twice is `Internal`, as is any other nonsense.
+pub(crate) async fn ask(node: &Node, name: &TableName, question: &Question) -> Result<Rows, Error> {
+    let Some((database, table)) = find(node, name) else {
+        return Ok(Rows::new());
+    };
+    let mut projection: Vec<usize> = columns_by_name(&table)
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| !question.without.contains(column.name.as_ref()))
+        .map(|(at, _)| at)
+        .collect();
+    let turned = question.rotation % projection.len().max(1);
+    projection.rotate_left(turned);
+    let scan = node
+        .engine
+        .scan(ScanRequest {
+            database: database.id,
+            table: Arc::clone(&table),
+            projection,
+            time_range: question.times.clone(),
+            series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
+            partitions: question.partitions,
+        })
+        .await?;
+    let mut rows = Rows::new();
+    for partition in 0..scan.partitions() {
+        let batches: Vec<RecordBatch> = scan.stream(partition).try_collect().await?;
+        for batch in &batches {
+            if batch.schema() != *scan.schema() {
+                return Err(Error::internal("a batch has not the scan's schema"));
+            }
+            collect(&table, batch, &mut rows)?;
+        }
+    }
+    Ok(rows)
+}
+
+/// The request for a delete; `None` when there is no such table.
+pub(crate) fn delete_request(node: &Node, delete: &Delete) -> Option<DeleteRequest> {
+    let (database, table) = find(node, &delete.table)?;
+    let row_filter = match &delete.field {
+        None => None,
+        Some((field, least)) => {
+            let columns = columns_by_name(&table);
+            let at = columns.iter().position(|column| *column.name == **field)?;
+            let least = *least;
+            Some(RowFilter {
+                columns: vec![at],
+                matches: Arc::new(move |rows: &RecordBatch| {
+                    let values =
+                        rows.column(0)
+                            .as_primitive_opt::<Int64Type>()
+                            .ok_or_else(|| {
+                                Error::internal("a row filter got a column of another type")
+                            })?;
+                    Ok(values
+                        .iter()
+                        .map(|value| value.map(|value| value >= least))
+                        .collect())
+                }),
+            })
+        }
+    };
+    Some(DeleteRequest {
+        database: database.id,
+        table,
+        time_range: delete.times.clone(),
+        series_filter: delete.tag.clone().map(|(tag, value)| filter(tag, value)),
+        row_filter,
+    })
+}
+
+fn filter(tag: String, value: String) -> SeriesFilter {
+    Arc::new(move |series: &RecordBatch| {
+        let Some(column) = series.column_by_name(&tag) else {
+            return Ok(BooleanArray::from(vec![false; series.num_rows()]));
+        };
+        Ok((0..series.num_rows())
+            .map(|row| text_at(column, row).map(|found| found == value))
+            .collect())
+    })
+}
+
+fn text_at(column: &dyn Array, row: usize) -> Option<String> {
+    let tags = column.as_dictionary::<Int32Type>();
+    let key = tags.keys().is_valid(row).then(|| tags.keys().value(row))?;
+    let values = tags.values().as_string::<i32>();
+    Some(values.value(key as usize).to_string())
+}
+
+fn collect(table: &Table, batch: &RecordBatch, rows: &mut Rows) -> Result<(), Error> {
+    let nonsense = |what: String| Error::new(ErrorKind::Internal, what);
+    let schema = batch.schema();
+    for row in 0..batch.num_rows() {
+        let mut tags = Tags::new();
+        let mut fields = Fields::new();
+        let mut time = None;
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            let name = field.name();
+            let known = table.column(name);
+            match known.map(|column| column.kind) {
+                None => return Err(nonsense(format!("column {name} is not in the table"))),
+                Some(ColumnKind::Time) => {
+                    time = Some(column.as_primitive::<TimestampNanosecondType>().value(row));
+                }
+                Some(ColumnKind::Tag) => {
+                    tags.extend(text_at(column, row).map(|value| (name.clone(), value)));
+                }
+                Some(ColumnKind::Field(_)) if column.is_null(row) => {}
+                Some(ColumnKind::Field(_)) => {
+                    fields.insert(name.clone(), value_at(column, row)?);
+                }
+            }
+        }
+        let time = time.ok_or_else(|| nonsense("a row without a time".to_string()))?;
+        let key = (tags, time);
+        if rows.contains_key(&key) {
+            return Err(nonsense(format!("{key:?} comes twice in {}", table.name)));
+        }
+        rows.insert(key, fields);
+    }
+    Ok(())
+}
+
+fn value_at(column: &dyn Array, row: usize) -> Result<String, Error> {
+    Ok(match column.data_type() {
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        DataType::Int64 => format!("{}i", column.as_primitive::<Int64Type>().value(row)),
+        DataType::UInt64 => format!("{}u", column.as_primitive::<UInt64Type>().value(row)),
+        DataType::Utf8 => quoted(column.as_string::<i32>().value(row)),
+        DataType::Boolean => column.as_boolean().value(row).to_string(),
+        other => return Err(Error::internal(format!("unexpected type {other}"))),
+    })
+}
