@@ -1,6 +1,10 @@
 //! The engine as a whole, over stores in memory, in a folder, and one that fails: what was acknowledged is what is read.
 
+mod compaction;
+
 mod concurrency;
+
+mod deletes;
 
 mod durability;
 

@@ -12,7 +12,7 @@ use arrow::datatypes::{
 use catalog::{ColumnKind, Table};
 use futures::TryStreamExt;
 use storage::schema::columns_by_name;
-use storage::{Error, ScanRequest, SeriesFilter};
+use storage::{DeleteRequest, Error, RowFilter, ScanRequest, SeriesFilter};
 
 use crate::setup::{DATABASE, Node};
 
@@ -73,6 +73,93 @@ impl Model {
         }
         text
     }
+}
+
+/// Which rows of a table to delete.
+#[derive(Clone, Debug)]
+pub(crate) struct Deletion {
+    pub(crate) times: RangeInclusive<i64>,
+    /// A tag and the value it must have.
+    pub(crate) tag: Option<(String, String)>,
+    /// A field that must have a value.
+    pub(crate) field: Option<String>,
+}
+
+impl Deletion {
+    pub(crate) fn between(times: RangeInclusive<i64>) -> Self {
+        Self {
+            times,
+            tag: None,
+            field: None,
+        }
+    }
+
+    fn takes(&self, (tags, time): &(Tags, i64), fields: &Fields) -> bool {
+        self.times.contains(time)
+            && self
+                .tag
+                .as_ref()
+                .is_none_or(|(tag, value)| tags.get(tag) == Some(value))
+            && self
+                .field
+                .as_ref()
+                .is_none_or(|field| fields.contains_key(field))
+    }
+}
+
+impl Model {
+    /// Deletes in the model; answers how many rows went.
+    pub(crate) fn delete(&mut self, table: &str, deletion: &Deletion) -> u64 {
+        let Some(rows) = self.tables.get_mut(table) else {
+            return 0;
+        };
+        let before = rows.len();
+        rows.retain(|key, fields| !deletion.takes(key, fields));
+        (before - rows.len()) as u64
+    }
+}
+
+/// Deletes in a node; answers how many rows it says went. A table that does not exist has none.
+pub(crate) async fn delete(
+    node: &Node,
+    table: &str,
+    deletion: &Deletion,
+) -> Result<u64, Error> {
+    let snapshot = node.catalog.snapshot();
+    let Some(database) = snapshot.database(DATABASE) else {
+        return Ok(0);
+    };
+    let Some(table) = database.table(table) else {
+        return Ok(0);
+    };
+    let position = |name: &str| {
+        columns_by_name(table)
+            .iter()
+            .position(|column| *column.name == *name)
+    };
+    let mut row_filter = None;
+    if let Some(field) = &deletion.field {
+        let Some(at) = position(field) else {
+            return Ok(0);
+        };
+        row_filter = Some(RowFilter {
+            columns: vec![at],
+            matches: Arc::new(|rows: &RecordBatch| {
+                let column = rows.column(0);
+                Ok((0..rows.num_rows())
+                    .map(|row| Some(column.is_valid(row)))
+                    .collect())
+            }),
+        });
+    }
+    let request = DeleteRequest {
+        database: database.id,
+        table: Arc::clone(table),
+        time_range: deletion.times.clone(),
+        series_filter: deletion.tag.clone().map(|(tag, value)| filter(tag, value)),
+        row_filter,
+    };
+    node.engine.delete(request).await.map(|deleted| deleted.rows)
 }
 
 /// What to ask of a table.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use catalog::{Catalog, Limits};
 use futures::TryStreamExt;
 use runtime::clock::SystemClock;
-use runtime::object_store::{Path, in_folder, in_memory};
+use runtime::object_store::{ObjectStoreExt, Path, in_folder, in_memory};
 use runtime::sim::FaultyStore;
 use runtime::{Random, Store, Tasks, World};
 use storage::{Config, Engine, Error, LogSettings, Memory, Precision, WriteError, WriteOutcome, WriteRequest};
@@ -115,6 +115,28 @@ impl Home {
             catalog,
             world,
         })
+    }
+
+    /// Paths of the objects below a folder, sorted.
+    pub(crate) async fn objects(&self, folder: &str) -> Vec<String> {
+        let mut paths: Vec<String> = self
+            .store()
+            .list(Some(&Path::from(folder)))
+            .map_ok(|object| object.location.to_string())
+            .try_collect()
+            .await
+            .expect("list");
+        paths.sort();
+        paths
+    }
+
+    /// Puts an object of no process into the store.
+    pub(crate) async fn put(&self, path: &str, bytes: &'static [u8]) {
+        let path = Path::from(path);
+        self.store()
+            .put(&path, bytes.into())
+            .await
+            .expect("put");
     }
 
     /// Names of the log's objects, sorted.

@@ -1,6 +1,8 @@
 //! Random writes, persists and restarts: the answer is the model's every time, under every plan.
 
-use crate::model::{Fields, Model, Point, Question, Tags, check, check_all, quoted};
+use crate::model::{
+    Deletion, Fields, Model, Point, Question, Tags, check, check_all, delete, quoted,
+};
 use crate::random::Dice;
 use crate::setup::{Home, Node, Options};
 
@@ -102,6 +104,15 @@ fn question(dice: &mut Dice) -> Question {
     question
 }
 
+fn deletion(dice: &mut Dice) -> Deletion {
+    let question = question(dice);
+    Deletion {
+        times: question.times,
+        tag: question.tag,
+        field: dice.one_in(2).then(|| format!("field{}", dice.below(8))),
+    }
+}
+
 async fn restart(home: Home, node: Node, dice: &mut Dice, options: Options) -> (Home, Node) {
     let home = match (&home, dice.below(3)) {
         (_, 0) => {
@@ -129,8 +140,16 @@ async fn run(mut home: Home, seed: u64, steps: u64, options: Options) {
     let mut model = Model::default();
     let mut node = home.open_with(options).await.expect("open");
     for step in 0..steps {
-        match dice.below(10) {
+        match dice.below(14) {
             0 | 1 => node.engine.persist().await.expect("persist"),
+            10 => node.engine.compact().await.expect("compact"),
+            11 | 12 => {
+                let table = format!("table{}", dice.below(3));
+                let deletion = deletion(&mut dice);
+                let expected = model.delete(&table, &deletion);
+                let deleted = delete(&node, &table, &deletion).await.expect("delete");
+                assert_eq!(deleted, expected, "{deletion:?}");
+            }
             2 => (home, node) = restart(home, node, &mut dice, options).await,
             _ => {
                 let text = model.write(&points(&mut dice, step));
@@ -142,6 +161,8 @@ async fn run(mut home: Home, seed: u64, steps: u64, options: Options) {
     }
     check_all(&node, &model).await;
     node.engine.persist().await.expect("persist");
+    check_all(&node, &model).await;
+    node.engine.compact().await.expect("compact");
     check_all(&node, &model).await;
     let (_home, node) = restart(home, node, &mut dice, options).await;
     check_all(&node, &model).await;
