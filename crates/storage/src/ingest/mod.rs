@@ -23,8 +23,11 @@ use crate::series::encode_series_key;
 use crate::wal::format::v1::CELLS_MAX;
 use crate::{Error, ErrorKind};
 use draft::Draft;
-use known::{Known, KnownSeries, Texts};
+use known::{Expected, Known, KnownSeries, Texts};
 use rows::{Pushed, Rows};
+
+/// Lines read under one lock of the known texts.
+const LINES_PER_LOCK: usize = 64;
 
 /// Longest piece of a line that an error shows, bytes.
 const ORIGINAL_LINE_BYTES_MAX: usize = 20;
@@ -119,19 +122,45 @@ pub fn pass(request: &WriteRequest<'_>, context: &Context<'_>) -> Result<Pass, W
         by_table: HashMap::new(),
         key: Vec::new(),
     };
+    let shared = lines.texts.clone();
+    let read = || shared.as_ref().map(|texts| texts.read());
+    let mut texts = read();
+    let mut expected = Expected::default();
+    let mut since_pause = 0;
     let mut outcome = WriteOutcome::default();
     let mut parser = Parser::new(request.text);
     let mut fields = Vec::new();
     while let Some(line) = parser.next_line(&mut fields) {
         let (number, text, message) = match line {
-            Ok(line) => match lines.add(&line, &fields) {
-                Ok(()) => {
-                    outcome.lines += 1;
-                    continue;
+            Ok(line) => {
+                since_pause += 1;
+                if since_pause == LINES_PER_LOCK {
+                    since_pause = 0;
+                    // Whoever has a new series to tell gets in here.
+                    drop(texts.take());
+                    texts = read();
                 }
-                Err(error) if error.kind() == ErrorKind::TooLarge => return Err(error.into()),
-                Err(error) => (line.number, line.text, error.to_string()),
-            },
+                let known = texts
+                    .as_ref()
+                    .and_then(|texts| texts.get(line.series, &mut expected));
+                let added = match lines.add_known(known, &line, &fields) {
+                    Some(added) => added,
+                    None => {
+                        drop(texts.take());
+                        let added = lines.add_unknown(&line, &fields);
+                        texts = read();
+                        added
+                    }
+                };
+                match added {
+                    Ok(()) => {
+                        outcome.lines += 1;
+                        continue;
+                    }
+                    Err(error) if error.kind() == ErrorKind::TooLarge => return Err(error.into()),
+                    Err(error) => (line.number, line.text, error.to_string()),
+                }
+            }
             Err(rejected) => (rejected.number, rejected.text, rejected.error.to_string()),
         };
         let error = LineError {
@@ -179,21 +208,22 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, line: &Line<'_>, fields: &[Field<'_>]) -> Result<(), Error> {
-        if self.draft.is_empty()
-            && let Some(known) = self
-                .texts
-                .as_ref()
-                .and_then(|texts| texts.read().get(line.series))
-        {
-            match self.push(known, line, fields) {
-                Ok(Pushed::Yes) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::TooLarge => return Err(error),
-                // A column is missing or the line is bad: the full check says the same whether the series is known or not.
-                Ok(Pushed::NeedsColumn) | Err(_) => {}
-            }
+    /// A line of a series that is known; `None` when the line needs the full check, which says the same of a bad one.
+    #[inline]
+    fn add_known(
+        &mut self,
+        known: Option<Known>,
+        line: &Line<'_>,
+        fields: &[Field<'_>],
+    ) -> Option<Result<(), Error>> {
+        if !self.draft.is_empty() {
+            return None;
         }
-        self.add_unknown(line, fields)
+        match self.push(known?, line, fields) {
+            Ok(Pushed::Yes) => Some(Ok(())),
+            Err(error) if error.kind() == ErrorKind::TooLarge => Some(Err(error)),
+            Ok(Pushed::NeedsColumn) | Err(_) => None,
+        }
     }
 
     /// A line of a series not met before, or with a column the table lacks.
