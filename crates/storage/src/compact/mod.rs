@@ -24,10 +24,10 @@ use parking_lot::Mutex;
 use runtime::{Workers, World};
 use tokio::sync::{Notify, oneshot};
 
+use crate::Error;
 use crate::file::DataFile;
 use crate::live::{Live, TableAddress};
 use crate::manifest::{Change, FileEntry, TombstoneEntry};
-use crate::Error;
 use gc::Garbage;
 use pace::{Foreground, Pace};
 use plan::{Job, Output, State};
@@ -36,6 +36,9 @@ pub use settings::Settings;
 
 /// Events kept for `system.compaction`.
 const EVENTS_MAX: usize = 10_000;
+
+/// Jobs of one table before the next table has its turn.
+const JOBS_IN_TURN: usize = 8;
 
 /// Files a job may have before compaction counts as behind and does not wait for anybody.
 const INPUTS_BEHIND: usize = 64;
@@ -85,6 +88,12 @@ pub struct Totals {
     pub rows_after: u64,
     /// Files waiting for their last reader.
     pub garbage: u64,
+}
+
+/// Whether a table has had all its jobs.
+enum Progress {
+    Done,
+    More,
 }
 
 /// Compacts the files of one node.
@@ -203,13 +212,21 @@ impl Compactor {
     async fn round(self: Arc<Self>) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         let mut outcome = Ok(());
-        for address in self.live.tables().await {
-            if let Err(fault) = self.compact_table(address).await {
-                outcome = outcome.and(Err(fault));
+        let mut tables = self.live.tables().await;
+        // Each in turn does a few jobs, so that one with a large backlog does not hold up the others.
+        while !tables.is_empty() {
+            let mut unfinished = Vec::new();
+            for address in tables {
+                match self.compact_table(address).await {
+                    Ok(Progress::Done) => {}
+                    Ok(Progress::More) => unfinished.push(address),
+                    Err(fault) => outcome = outcome.and(Err(fault)),
+                }
+                if self.live.world.tasks.is_stopping() {
+                    return outcome;
+                }
             }
-            if self.live.world.tasks.is_stopping() {
-                return outcome;
-            }
+            tables = unfinished;
         }
         self.remove_dead_tombstones().await?;
         self.garbage.collect(&self.live).await;
@@ -217,17 +234,18 @@ impl Compactor {
         outcome
     }
 
-    async fn compact_table(&self, address: TableAddress) -> Result<(), Error> {
+    /// Does some jobs of a table.
+    async fn compact_table(&self, address: TableAddress) -> Result<Progress, Error> {
         let clock = &self.live.world.clock;
         let retry_at = self.failed.lock().get(&address).copied();
         if retry_at.is_some_and(|at_ms| clock.now_ms() < at_ms) {
-            return Ok(());
+            return Ok(Progress::Done);
         }
         self.failed.lock().remove(&address);
-        while !self.live.world.tasks.is_stopping() {
+        for _ in 0..JOBS_IN_TURN {
             self.live.settled().await?;
             let Some(job) = self.next_job(address) else {
-                return Ok(());
+                return Ok(Progress::Done);
             };
             let done = self.run(address, &job).await;
             self.garbage.collect(&self.live).await;
@@ -236,8 +254,11 @@ impl Compactor {
                 self.failed.lock().insert(address, at_ms);
                 return Err(fault);
             }
+            if self.live.world.tasks.is_stopping() {
+                break;
+            }
         }
-        Ok(())
+        Ok(Progress::More)
     }
 
     fn next_job(&self, address: TableAddress) -> Option<Job> {
@@ -306,7 +327,9 @@ impl Compactor {
                         let mut pace = Pace::new(world, &self.foreground, is_behind);
                         rewrite.run(&mut pace, &mut made).await
                     }
-                    None => Err(Error::internal("a table has left the catalog before its files")),
+                    None => Err(Error::internal(
+                        "a table has left the catalog before its files",
+                    )),
                 }
             }
         };

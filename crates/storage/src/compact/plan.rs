@@ -293,11 +293,7 @@ fn units(files: &[FileEntry], members: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// The files of a window that should become one now.
-fn files_to_merge(
-    state: &State<'_>,
-    settings: &Settings,
-    members: &[usize],
-) -> Option<Vec<usize>> {
+fn files_to_merge(state: &State<'_>, settings: &Settings, members: &[usize]) -> Option<Vec<usize>> {
     let files = state.files;
     let units = units(files, members);
     if units.len() < 2 {

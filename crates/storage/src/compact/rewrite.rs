@@ -147,7 +147,11 @@ impl Rewrite<'_> {
                 Step::Done => break,
             }
             for file in outputs.finished.drain(..) {
-                made.push(self.live.put_file(address, file, sequences, applied).await?);
+                made.push(
+                    self.live
+                        .put_file(address, file, sequences, applied)
+                        .await?,
+                );
             }
             if self.live.world.tasks.is_stopping() {
                 return Err(Error::new(ErrorKind::Unavailable, "the node is stopping"));
@@ -155,7 +159,11 @@ impl Rewrite<'_> {
             pace.step().await;
         }
         for file in outputs.finish()? {
-            made.push(self.live.put_file(address, file, sequences, applied).await?);
+            made.push(
+                self.live
+                    .put_file(address, file, sequences, applied)
+                    .await?,
+            );
         }
         Ok(())
     }

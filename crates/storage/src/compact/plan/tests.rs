@@ -32,7 +32,10 @@ fn file(id: u64, days: (i64, i64), sequences: (u64, u64), bytes: u64) -> FileEnt
 
 fn pair<T: std::str::FromStr<Err: std::fmt::Debug> + Copy>(text: &str) -> (T, T) {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    (first.parse().expect("number"), last.parse().expect("number"))
+    (
+        first.parse().expect("number"),
+        last.parse().expect("number"),
+    )
 }
 
 fn size(text: &str) -> u64 {
@@ -73,7 +76,16 @@ fn what_comes_next() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 [] => {}
-                ["file", id, "day" | "days", days, "seq", sequences, bytes, rest @ ..] => {
+                [
+                    "file",
+                    id,
+                    "day" | "days",
+                    days,
+                    "seq",
+                    sequences,
+                    bytes,
+                    rest @ ..,
+                ] => {
                     let mut entry = file(
                         id.parse().expect("id"),
                         pair(days),
@@ -149,8 +161,7 @@ impl Shelf {
         entry.id = self.next_id;
         self.next_id += 1;
         self.files.push(entry);
-        self.files
-            .sort_by_key(|file| (file.last_sequence, file.id));
+        self.files.sort_by_key(|file| (file.last_sequence, file.id));
     }
 
     fn settle(&mut self, now_ms: i64) {
