@@ -2,6 +2,7 @@
 
 use crate::cpu_usage::Rows;
 use crate::quantiles::Durations;
+use crate::random::Random;
 use crate::workload::WorkloadOptions;
 use crate::{Error, process};
 use bytes::Bytes;
@@ -30,6 +31,10 @@ pub(crate) struct Options {
     /// Requests at the same time; each worker has its own hosts
     #[arg(long, default_value_t = 1)]
     workers: usize,
+
+    /// Send the requests in random order; all are made first, and kept in memory
+    #[arg(long)]
+    shuffle: bool,
 
     /// Do not wait until writes are durable
     #[arg(long)]
@@ -64,10 +69,17 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     if options.no_sync {
         client = client.without_sync();
     }
-    let work = match &options.file {
+    let mut work = match &options.file {
         Some(path) => file_batches(std::fs::read(path)?, options.batch_lines, options.workers),
         None => workload_batches(&options)?,
     };
+    if options.shuffle {
+        let mut random = Random::new(options.workload.seed, u64::MAX);
+        work = work
+            .into_iter()
+            .map(|batches| shuffled(batches, &mut random))
+            .collect();
+    }
     let cpu_time = || options.server_pid.map(process::cpu_time).transpose();
     let cpu_before = cpu_time()?;
     let started = Instant::now();
@@ -139,6 +151,15 @@ fn workload_batches(options: &Options) -> Result<Vec<Batches>, Error> {
         })
         .collect();
     Ok(work)
+}
+
+/// The same batches in an order of chance.
+fn shuffled(batches: Batches, random: &mut Random) -> Batches {
+    let mut batches: Vec<Batch> = batches.collect();
+    for at in (1..batches.len()).rev() {
+        batches.swap(at, random.below(at + 1));
+    }
+    Box::new(batches.into_iter())
 }
 
 /// Cuts a file into batches and deals them out in turn.
