@@ -194,7 +194,14 @@ impl Engine {
             );
         }
         let pace = config.log.object_flush_interval;
-        let wal = Wal::start(recovered.place, highest + 1, pace, Arc::clone(&buffer), lost.clone(), &world)?;
+        let wal = Wal::start(
+            recovered.place,
+            highest + 1,
+            pace,
+            Arc::clone(&buffer),
+            lost.clone(),
+            &world,
+        )?;
         wal.remove_through(live.covered_sequence().await);
         let persist_age = config.wal_flush_interval * config.wal_snapshot_size.max(1);
         let settings = compact::Settings::new(config.memory.compaction_bytes_max, persist_age);

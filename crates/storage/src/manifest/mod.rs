@@ -193,7 +193,10 @@ impl Manifest {
                 .replace(tombstone.id)
                 .is_some_and(|last| tombstone.id <= last)
             {
-                return broken(format!("adds tombstone {} behind a later one", tombstone.id));
+                return broken(format!(
+                    "adds tombstone {} behind a later one",
+                    tombstone.id
+                ));
             }
             if tombstone.min_time > tombstone.max_time {
                 return broken(format!(

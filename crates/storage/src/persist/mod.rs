@@ -112,12 +112,7 @@ pub fn files_of_piece(
     }
 }
 
-fn clipped(
-    segment: &Segment,
-    ranking: &Ranking,
-    fields: &[&Column],
-    piece: &Piece,
-) -> Chunk {
+fn clipped(segment: &Segment, ranking: &Ranking, fields: &[&Column], piece: &Piece) -> Chunk {
     let ids: Vec<ColumnId> = fields.iter().map(|column| column.id).collect();
     let mut chunk = segment.chunk(ranking, &ids);
     chunk.clip(&(piece.window.first..=piece.window.last));

@@ -137,7 +137,10 @@ impl Persister {
                 .await??;
             let address = (buffer.database, buffer.table);
             for file in files {
-                let entry = self.live.put_file(address, file, sequences, applied).await?;
+                let entry = self
+                    .live
+                    .put_file(address, file, sequences, applied)
+                    .await?;
                 entries.push(entry);
             }
         }

@@ -74,7 +74,9 @@ impl Source {
 
     fn rows(&self) -> u64 {
         match self {
-            Self::File(selection, _) => selection.series.iter().map(|(_, from, to)| to - from).sum(),
+            Self::File(selection, _) => {
+                selection.series.iter().map(|(_, from, to)| to - from).sum()
+            }
             Self::Segment { spans, .. } => spans
                 .iter()
                 .map(|span| u64::from(span.end - span.start))
@@ -84,7 +86,9 @@ impl Source {
 
     fn times(&self) -> (i64, i64) {
         match self {
-            Self::File(selection, _) => (selection.file.entry.min_time, selection.file.entry.max_time),
+            Self::File(selection, _) => {
+                (selection.file.entry.min_time, selection.file.entry.max_time)
+            }
             Self::Segment { segment, .. } => (segment.min_time, segment.max_time),
         }
     }
