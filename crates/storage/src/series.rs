@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
 use arrow::datatypes::Int32Type;
 use hashbrown::HashMap;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The identity of a series within its table.
 ///
@@ -85,7 +86,7 @@ pub struct SeriesTable {
     /// One per tag of the series key that any series has.
     tags: Vec<TagValues>,
     /// `ranks[number]`: the place of a series when all are sorted by key; out of date when shorter than `keys`.
-    ranks: Arc<[u32]>,
+    ranks: Vec<u32>,
     bytes: usize,
 }
 
@@ -161,23 +162,40 @@ impl SeriesTable {
         Some(number)
     }
 
-    /// The place of every series when all are sorted by key, by number.
-    pub fn ranks(&mut self) -> Arc<[u32]> {
-        if self.ranks.len() != self.keys.len() {
-            let mut sorted: Vec<u32> = (0..self.keys.len() as u32).collect();
-            sorted.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
-            let mut ranks = vec![0; sorted.len()];
-            for (rank, number) in sorted.into_iter().enumerate() {
-                ranks[number as usize] = rank as u32;
-            }
-            self.ranks = ranks.into();
+    /// Locks a table for [`SeriesTable::ranking`], so that others may read it meanwhile.
+    pub fn ranked(table: &RwLock<Self>) -> RwLockReadGuard<'_, Self> {
+        let as_it_is = table.read();
+        if as_it_is.is_ranked() {
+            return as_it_is;
         }
-        Arc::clone(&self.ranks)
+        drop(as_it_is);
+        let mut table = table.write();
+        table.rank_all();
+        RwLockWriteGuard::downgrade(table)
     }
 
-    /// Gives each of `used` (in any order, repeats allowed) its place among them, sorted by key.
-    pub fn ranking(&mut self, used: impl Iterator<Item = u32>) -> Ranking {
-        let ranks = self.ranks();
+    fn is_ranked(&self) -> bool {
+        self.ranks.len() == self.keys.len()
+    }
+
+    fn rank_all(&mut self) {
+        if self.is_ranked() {
+            return;
+        }
+        let mut sorted: Vec<u32> = (0..self.keys.len() as u32).collect();
+        sorted.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, number) in sorted.into_iter().enumerate() {
+            ranks[number as usize] = rank as u32;
+        }
+        self.ranks = ranks;
+    }
+
+    /// Gives each of `used` (in any order, repeats allowed) its place among them, sorted by key. The table must have come from
+    /// [`SeriesTable::ranked`].
+    pub fn ranking(&self, used: impl Iterator<Item = u32>) -> Ranking {
+        assert!(self.is_ranked(), "a table is ranked before it ranks others");
+        let ranks = &self.ranks;
         let mut rank_of = vec![Ranking::UNUSED; self.keys.len()];
         let mut by_rank = Vec::new();
         for number in used {
@@ -289,7 +307,8 @@ mod tests {
         let none = table.intern(&key(&[])).expect("key");
         let a = table.intern(&key(&[Some("a"), Some("x")])).expect("key");
         assert_eq!(table.intern(&key(&[Some("b")])), Some(b));
-        assert_eq!(table.ranks().as_ref(), &[2, 0, 1]);
+        table.rank_all();
+        assert_eq!(table.ranks, [2, 0, 1]);
         let (codes, values) = table.tag_codes(0, &[a, none, a, b]);
         assert_eq!(
             codes,

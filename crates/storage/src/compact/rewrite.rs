@@ -24,7 +24,7 @@ use crate::manifest::FileEntry;
 use crate::merge::{Merge, Merged, Output, Step};
 use crate::scan::Input;
 use crate::scan::plan::{Source, file_series, read_footers};
-use crate::series::SeriesKey;
+use crate::series::{SeriesKey, SeriesTable};
 use crate::window::Window;
 use crate::{Error, ErrorKind};
 
@@ -80,7 +80,7 @@ impl Rewrite<'_> {
         let input_rows = (self.settings.inputs_bytes_max as usize / 2 / held.max(1))
             .clamp(INPUT_ROWS_LEAST, BATCH_ROWS);
         let (ranking, keys, output, fields, excluded) = {
-            let mut known = self.buffer.series.write();
+            let known = SeriesTable::ranked(&self.buffer.series);
             let all = files.iter().flat_map(|(_, footer)| &footer.series).copied();
             let ranking = known.ranking(all);
             let keys: Vec<SeriesKey> = ranking

@@ -170,7 +170,10 @@ mod tests {
             assert!(texts.held() <= TEXT_BYTES_MAX + (2 << 20));
         }
         let mut expected = Expected(77);
-        assert_eq!(texts.get(&format!("{long}199"), &mut expected), Some(known(199)));
+        assert_eq!(
+            texts.get(&format!("{long}199"), &mut expected),
+            Some(known(199))
+        );
         assert_eq!(texts.get(&format!("{long}0"), &mut expected), None);
     }
 }

@@ -295,7 +295,7 @@ impl Lines<'_> {
         })
     }
 
-    /// Index into `tables`; `None` when the snapshot does not have the table.
+    /// Index into `tables`; `None` when the snapshot does not have the table, or only as a deleted one: its name is free again.
     fn rows_of(&mut self, table: TableId) -> Option<usize> {
         if self
             .tables
@@ -308,7 +308,9 @@ impl Lines<'_> {
             return Some(*at);
         }
         let database = self.database?;
-        let found = database.table_by_id(table)?;
+        let found = database
+            .table_by_id(table)
+            .filter(|table| !table.is_deleted())?;
         let buffer = self.context.buffer.table(database.id, table);
         self.tables.push(Rows::new(Arc::clone(found), buffer));
         self.by_table.insert(table, self.tables.len() - 1);

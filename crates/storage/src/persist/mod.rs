@@ -16,7 +16,7 @@ use crate::buffer::{TableBuffer, View};
 use crate::delete::tombstone::{ExclusionSets, Exclusions};
 use crate::file::write::{FileWriter, WrittenFile, file_columns, file_schema};
 use crate::merge::{Chunk, Merge, Merged, Output, Step};
-use crate::series::{Ranking, SeriesKey};
+use crate::series::{Ranking, SeriesKey, SeriesTable};
 use plan::Piece;
 
 /// Rows of a batch on the way to a file.
@@ -59,7 +59,7 @@ pub fn files_of_piece(
         .iter()
         .flat_map(|segment| segment.order().spans.iter().map(|span| span.series));
     let (ranking, keys, output, fields, excluded) = {
-        let mut known = buffer.series.write();
+        let known = SeriesTable::ranked(&buffer.series);
         let ranking = known.ranking(series);
         let mut exclusions = ExclusionSets::new(&view.tombstones, &known, &ranking);
         let excluded: Vec<Option<Arc<Exclusions>>> = overlapping

@@ -172,8 +172,8 @@ pub async fn plan(
         .filter(|segment| overlaps(segment.min_time, segment.max_time))
         .collect();
     let (columns, schema) = projected(request)?;
-    let mut series = buffer.series.write();
-    let known = &mut *series;
+    let series = SeriesTable::ranked(&buffer.series);
+    let known = &*series;
     let all = known.ranking(
         files
             .iter()
