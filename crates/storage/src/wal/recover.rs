@@ -59,12 +59,7 @@ pub async fn recover(
         Some(lock) => Source::Folder(Arc::from(lock.folder())),
         None => Source::Objects(world.store.clone(), recovery.paths.clone()),
     };
-    let mut replay = Replay::new(
-        source,
-        recovery.epoch,
-        recovery.covered,
-        recovery.settings,
-    );
+    let mut replay = Replay::new(source, recovery.epoch, recovery.covered, recovery.settings);
     replay.all(&world.tasks, &mut apply).await?;
     let segments = replay.sealed.segments.len();
     let place = match recovery.lock {

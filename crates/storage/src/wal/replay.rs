@@ -110,6 +110,8 @@ fn folder_segments(folder: &Path) -> io::Result<Vec<Found>> {
 /// What one segment held.
 #[derive(Debug, Default)]
 pub struct Replayed {
+    /// Of the whole segment.
+    pub bytes: usize,
     /// Of the process that wrote it; `None` when that cannot be read.
     pub epoch: Option<u64>,
     /// Above the covered sequence, in order.
@@ -131,7 +133,10 @@ pub struct Damage {
 
 /// Reads a segment's frames above `covered`. Pure.
 pub fn read_segment(bytes: &[u8], covered: u64) -> Replayed {
-    let mut replayed = Replayed::default();
+    let mut replayed = Replayed {
+        bytes: bytes.len(),
+        ..Replayed::default()
+    };
     match decode_segment_header(bytes) {
         Ok(header) => replayed.epoch = Some(header.epoch),
         Err(error) => {
@@ -301,6 +306,7 @@ impl Replay {
             tracing::error!(
                 segment = name,
                 offset = damage.offset,
+                bytes = replayed.bytes,
                 error = %damage.error,
                 rest_is_lost = damage.ends_segment,
                 "log segment is damaged; everything before this offset is kept"
