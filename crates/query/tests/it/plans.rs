@@ -127,3 +127,28 @@ async fn a_scan_tells_what_it_reads_and_what_it_left_out() {
     assert!(plan.contains("files=1/1, segments=0/1"), "{plan}");
     node.stop().await;
 }
+
+/// It shows how the rows would be found, and leaves them where they are.
+#[tokio::test]
+async fn explaining_a_delete_deletes_nothing() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "DELETE FROM cpu WHERE host = 'a' AND usage > 0 AND time < '1970-01-01T00:01:00Z'",
+    )
+    .await;
+    assert!(plan.contains("FilterExec: usage@"), "{plan}");
+    assert!(plan.contains("SeriesScan: table=cpu"), "{plan}");
+    assert!(plan.contains("series_filter=[host = "), "{plan}");
+    let plan = explain(&node, "DELETE FROM cpu WHERE false").await;
+    assert!(plan.contains("EmptyExec"), "{plan}");
+    let plan = explain(&node, "VERBOSE DELETE FROM cpu").await;
+    assert!(plan.contains("SeriesScan: table=cpu"), "{plan}");
+    let (_, batches) = node
+        .query("db", "SELECT usage FROM cpu", Vec::new())
+        .await
+        .expect("it can be read");
+    let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+    assert_eq!(rows, 2);
+    node.stop().await;
+}

@@ -285,3 +285,88 @@ async fn a_statement_that_nests_too_deeply_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     node.stop().await;
 }
+
+#[tokio::test]
+async fn who_may_not_delete_deletes_nothing() {
+    let node = Node::start().await;
+    node.write("db", "cpu usage=1 10").await;
+    let query = |text: &str| Query {
+        database: "db".to_string(),
+        text: text.to_string(),
+        parameters: Vec::new(),
+        may_delete: false,
+    };
+    let refused = node.queries.sql(query("DELETE FROM cpu")).await;
+    let refused = refused.map(|_| ()).expect_err("not allowed");
+    assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
+    let (_, rows) = node
+        .query("db", "SELECT usage FROM cpu", Vec::new())
+        .await
+        .expect("it is still there");
+    assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_delete_answers_with_one_count() {
+    let node = Node::start().await;
+    node.write("db", "cpu,host=a usage=1 10\ncpu,host=b usage=2 10")
+        .await;
+    let (schema, rows) = node
+        .query("db", "DELETE FROM cpu WHERE usage < 5", Vec::new())
+        .await
+        .expect("it can be deleted");
+    let field = schema.field(0);
+    assert_eq!(
+        (
+            schema.fields().len(),
+            field.name().as_str(),
+            field.data_type()
+        ),
+        (1, "count", &DataType::UInt64)
+    );
+    let shown = arrow::util::pretty::pretty_format_batches(&rows).expect("a number");
+    assert!(shown.to_string().contains("| 2     |"), "{shown}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn files_are_listed_with_their_table() {
+    let node = Node::start().await;
+    node.write("db", "cpu,host=a usage=1 10\nmem,host=a used=2 20")
+        .await;
+    let files = async |condition: &str| {
+        let text = format!(
+            "SELECT table_name, size_bytes > 0, row_count, min_time, max_time FROM system.parquet_files {condition} ORDER BY table_name"
+        );
+        let (_, batches) = node
+            .query("db", &text, Vec::new())
+            .await
+            .expect("it is there");
+        let shown = arrow::util::pretty::pretty_format_batches(&batches).expect("text");
+        let rows = shown.to_string();
+        let rows = rows.lines().skip(3).filter(|line| line.starts_with('|'));
+        rows.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    assert!(files("").await.is_empty());
+    node.storage.persist().await.expect("the store works");
+    let cpu = "| cpu | true | 1 | 10000000000 | 10000000000 |";
+    let mem = "| mem | true | 1 | 20000000000 | 20000000000 |";
+    assert_eq!(files("").await, [cpu, mem]);
+    assert_eq!(files("WHERE table_name = 'mem'").await, [mem]);
+    assert_eq!(
+        files("WHERE 'cpu' = table_name AND row_count = 1").await,
+        [cpu]
+    );
+    assert_eq!(
+        files("WHERE table_name = 'cpu' OR table_name = 'mem'").await,
+        [cpu, mem]
+    );
+    node.catalog
+        .delete_table("db", "cpu", catalog::HardDelete::Now)
+        .await
+        .expect("it exists");
+    assert_eq!(files("").await, [mem]);
+    node.stop().await;
+}

@@ -5,6 +5,12 @@
 //! write                          database DATABASE RETENTION_SECONDS
 //! cpu,host=a usage=1 10
 //!
+//! catalog                        keep DB|DB TABLE SECONDS|none, delete DB|DB TABLE never|now|default
+//! delete db cpu now
+//!
+//! storage                        persist, compact
+//! compact
+//!
 //! query host="a" least=1         at DATABASE         (parameters in JSON-like literals; `at` before them, optional)
 //! SELECT ...
 //! ----
@@ -14,6 +20,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use catalog::HardDelete;
 use query::{Error, Parameter};
 
 use crate::node::Node;
@@ -85,6 +92,22 @@ async fn run(node: &Node, block: &str) -> String {
                 .expect("the name is free");
             block.to_string()
         }
+        "catalog" => {
+            for line in std::iter::once(arguments).chain(body.lines()) {
+                change(node, line).await;
+            }
+            block.to_string()
+        }
+        "storage" => {
+            for line in body.lines() {
+                match line {
+                    "persist" => node.storage.persist().await.expect("the store works"),
+                    "compact" => node.storage.compact().await.expect("the store works"),
+                    other => panic!("storage has no command {other}"),
+                }
+            }
+            block.to_string()
+        }
         "query" => {
             let (database, parameters) = match arguments.strip_prefix("at ") {
                 Some(rest) => rest.split_once(' ').unwrap_or((rest, "")),
@@ -103,6 +126,38 @@ async fn run(node: &Node, block: &str) -> String {
         _ if command.starts_with('#') => block.to_string(),
         other => panic!("a script has no command {other}"),
     }
+}
+
+async fn change(node: &Node, line: &str) {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let retention = |word: &str| {
+        let seconds = (word != "none").then(|| word.parse().expect("seconds"));
+        seconds.map(Duration::from_secs)
+    };
+    let when = |word: &str| match word {
+        "never" => HardDelete::Never,
+        "now" => HardDelete::Now,
+        "default" => HardDelete::Default,
+        other => panic!("not a time to delete: {other}"),
+    };
+    let catalog = &node.catalog;
+    let outcome = match words.as_slice() {
+        [] => Ok(()),
+        ["keep", database, kept] => {
+            catalog
+                .set_database_retention(database, retention(kept))
+                .await
+        }
+        ["keep", database, table, kept] => {
+            catalog
+                .set_table_retention(database, table, retention(kept))
+                .await
+        }
+        ["delete", database, at] => catalog.delete_database(database, when(at)).await,
+        ["delete", database, table, at] => catalog.delete_table(database, table, when(at)).await,
+        other => panic!("the catalog has no command {other:?}"),
+    };
+    outcome.expect("the change is possible");
 }
 
 fn table(batches: &[arrow::array::RecordBatch]) -> String {

@@ -26,5 +26,5 @@ macro_rules! scripts {
 }
 
 scripts!(
-    select, time, schema, parameters, refused, functions, retention
+    select, time, schema, parameters, refused, functions, retention, delete, lifecycle
 );
