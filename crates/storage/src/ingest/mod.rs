@@ -101,6 +101,8 @@ pub struct Context<'a> {
     pub known: &'a KnownSeries,
     /// The request's own time, for lines without one.
     pub now_ns: i64,
+    /// Most values that a request may unfold into.
+    pub cells_max: u64,
 }
 
 /// Reads a request once.
@@ -180,11 +182,12 @@ pub fn pass(request: &WriteRequest<'_>, context: &Context<'_>) -> Result<Pass, W
         return Ok(Pass::NeedsSchema(lines.draft.additions()));
     }
     let cells: u64 = lines.tables.iter().map(Rows::cells).sum();
-    if cells > CELLS_MAX {
+    let cells_max = context.cells_max.min(CELLS_MAX);
+    if cells > cells_max {
         return Err(WriteError::Failed(Error::new(
             ErrorKind::TooLarge,
             format!(
-                "the lines unfold into {cells} values, more than {CELLS_MAX}: send fewer at once"
+                "the lines unfold into {cells} values, more than {cells_max}: send fewer at once"
             ),
         )));
     }
