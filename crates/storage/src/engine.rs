@@ -128,6 +128,8 @@ pub struct Engine {
     persister: Arc<Persister>,
     compactor: Arc<Compactor>,
     buffer_bytes_max: u64,
+    /// Values of one request that fit the share of requests being read.
+    cells_max: u64,
     counters: Counters,
 }
 
@@ -157,6 +159,7 @@ impl Engine {
             paths.clone(),
             manifest,
             lost.clone(),
+            config.memory.cache_bytes_max,
         )
         .await?;
         let live = Arc::new(live);
@@ -222,6 +225,7 @@ impl Engine {
             persister,
             compactor: Arc::new(compactor),
             buffer_bytes_max: bytes_max,
+            cells_max: (config.memory.ingest_bytes_max / size_of::<u64>()) as u64,
             counters: Counters::default(),
         });
         engine.start_persisting(persist_age);
@@ -281,6 +285,7 @@ impl Engine {
                 buffer: &self.buffer,
                 known: &self.known,
                 now_ns,
+                cells_max: self.cells_max,
             };
             let additions = match ingest::pass(request, &context)? {
                 Pass::Ready { batches, outcome } => return Ok((batches, outcome)),

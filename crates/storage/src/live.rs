@@ -15,6 +15,7 @@ use runtime::object_store::{ObjectStoreExt, PutPayload, store_error};
 use crate::buffer::{Buffer, Publication};
 use crate::delete::tombstone::Tombstone;
 use crate::file::DataFile;
+use crate::file::cache::FooterCache;
 use crate::file::write::WrittenFile;
 use crate::manifest::{Change, FileEntry, Manifest, ManifestLog, TombstoneEntry};
 use crate::paths::Paths;
@@ -38,6 +39,8 @@ pub struct Live {
     /// Told when another process has taken over.
     lost: Lost,
     pub totals: Totals,
+    /// What the footers of live files say, as far as it was needed lately.
+    pub footers: Arc<FooterCache>,
 }
 
 /// Sizes of all live files.
@@ -56,6 +59,7 @@ impl Live {
         paths: Paths,
         manifest: ManifestLog,
         lost: Lost,
+        cache_bytes_max: usize,
     ) -> Result<Self, Error> {
         let state = manifest.manifest();
         // Ids of an epoch lie above those of all earlier ones, whatever those have left behind.
@@ -69,6 +73,7 @@ impl Live {
             tombstones: Mutex::default(),
             lost,
             totals: Totals::default(),
+            footers: Arc::new(FooterCache::new(cache_bytes_max)),
         };
         let manifest = live.manifest.lock().await;
         live.reconcile(manifest.manifest()).await?;
@@ -136,6 +141,8 @@ impl Live {
             first_sequence,
             last_sequence,
             crc32: crc32fast::hash(&file.bytes),
+            footer_bytes: file.footer_bytes,
+            footer_crc32: file.footer_crc32,
             deletes_applied,
             created_ms: self.world.clock.now_ms(),
         };
@@ -306,7 +313,7 @@ impl Live {
 
     fn live_file(&self, entry: FileEntry) -> Arc<DataFile> {
         let path = self.paths.data_file(entry.database, entry.table, entry.id);
-        Arc::new(DataFile::new(entry, path))
+        Arc::new(DataFile::new(entry, path, Arc::clone(&self.footers)))
     }
 }
 

@@ -1,9 +1,19 @@
-//! A Parquet file of one table: sorted by series and time, with its series index in its own footer.
+//! A Parquet file of one table: sorted by series and time, with its series index in front of its own footer.
 //!
 //! Layout: docs/formats/parquet.md. Any Parquet reader can read it; ours takes tags from the series index and never decodes
 //! tag columns. Not here: which files are live (`manifest`), merging (`merge`).
 
+pub mod cache;
+
+pub mod checksums;
+
+pub mod delta;
+
+pub mod encoding;
+
 pub mod index;
+
+pub mod integers;
 
 pub mod read;
 
@@ -11,20 +21,22 @@ pub mod write;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use runtime::object_store::{Path, Store};
-use tokio::sync::OnceCell;
 
 use crate::Error;
 use crate::buffer::TableBuffer;
 use crate::manifest::FileEntry;
+use cache::FooterCache;
+use checksums::Checksums;
 
-/// A live file. What its footer says is read at first use and kept.
+/// A live file. What its footer says is kept by the engine's [`FooterCache`], at most as long as this is.
 #[derive(Debug)]
 pub struct DataFile {
     pub entry: FileEntry,
     pub path: Path,
-    footer: OnceCell<Arc<Footer>>,
+    footers: Arc<FooterCache>,
 }
 
 /// What a file's footer says.
@@ -35,27 +47,39 @@ pub struct Footer {
     pub series: Vec<u32>,
     /// Where each of them ends, in rows; where it starts is where the one before ends.
     pub ends: Vec<u64>,
+    /// First and last time of each of them, nanoseconds; empty when the file does not tell.
+    pub times: Vec<(i64, i64)>,
     /// Bytes of the longest string of any field.
     pub widest_string: usize,
+    /// Of what is read later.
+    pub checksums: Checksums,
+    /// All of a small file, checked.
+    pub whole: Option<Bytes>,
+    /// Held by all of this, about.
+    pub memory_bytes: usize,
 }
 
 impl DataFile {
-    pub fn new(entry: FileEntry, path: Path) -> Self {
+    pub fn new(entry: FileEntry, path: Path, footers: Arc<FooterCache>) -> Self {
         Self {
             entry,
             path,
-            footer: OnceCell::new(),
+            footers,
         }
     }
 
     /// The footer, with its series known to `table`.
     pub async fn footer(&self, store: &Store, table: &TableBuffer) -> Result<Arc<Footer>, Error> {
-        self.footer
-            .get_or_try_init(|| async {
-                let footer = read::read_footer(store, &self.path, &self.entry, table).await?;
-                Ok(Arc::new(footer))
-            })
-            .await
-            .map(Arc::clone)
+        let reading = read::read_footer(store, &self.path, &self.entry, table);
+        self.footers.get(self.entry.id, reading).await
     }
 }
+
+impl Drop for DataFile {
+    fn drop(&mut self) {
+        self.footers.remove(self.entry.id);
+    }
+}
+
+#[cfg(test)]
+mod tests;

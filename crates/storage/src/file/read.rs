@@ -1,7 +1,8 @@
 //! Reading a file: its footer, and chosen series of it as chunks for the merge.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::fmt;
+use std::ops::{Range, RangeInclusive};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use arrow::datatypes::TimestampNanosecondType;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt};
+use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector,
@@ -18,25 +20,70 @@ use parquet::arrow::async_reader::{
     AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader,
+};
 use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store, StoreError};
 
+use super::checksums::{self, Checksums};
+use super::index::{self, SeriesIndex};
 use super::write::WIDEST_STRING_KEY;
-use super::{DataFile, Footer, index};
+use super::{DataFile, Footer};
 use crate::Error;
 use crate::batch::rows_of_strings;
 use crate::buffer::TableBuffer;
 use crate::manifest::FileEntry;
 use crate::merge::{Chunk, Rows, Span};
 
-/// Bytes of a file that are read at once to check its sum.
-const VERIFY_BYTES: u64 = 8 << 20;
+/// Files up to this size are read at once, which takes no longer than reading their footer, and kept with it.
+const WHOLE_BYTES_MAX: u64 = 256 << 10;
+
+/// Series made known to a table in one go: others want its lock, too.
+const SERIES_AT_ONCE: usize = 1024;
+
+/// Bytes that the cache counts for a series of a footer: its number, where it ends, and its times.
+const SERIES_BYTES: usize = size_of::<u32>() + size_of::<u64>() + 2 * size_of::<i64>();
 
 /// Name of the time column in every file.
 const TIME: &str = "time";
 
-/// A file's bytes, as the Parquet reader asks for them.
-struct FileBytes {
+/// Where something of ours lies in a file, as the footer's key-value metadata has it: two numbers in decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    pub start: u64,
+    pub bytes: u64,
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.start, self.bytes)
+    }
+}
+
+impl Section {
+    /// Reads what its `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (start, bytes) = text.split_once(' ')?;
+        Some(Self {
+            start: start.parse().ok()?,
+            bytes: bytes.parse().ok()?,
+        })
+    }
+
+    pub fn range(self) -> Range<u64> {
+        self.start..self.start.saturating_add(self.bytes)
+    }
+
+    /// The section's bytes; `tail` is the end of the file from `tail_start` on.
+    fn of(self, tail: &[u8], tail_start: u64) -> Option<&[u8]> {
+        let start = usize::try_from(self.start.checked_sub(tail_start)?).ok()?;
+        let bytes = usize::try_from(self.bytes).ok()?;
+        tail.get(start..start.checked_add(bytes)?)
+    }
+}
+
+/// A file's bytes as they are, as the Parquet reader asks for them: for who checks the file otherwise.
+pub(crate) struct FileBytes {
     store: Store,
     path: Path,
     /// Of the whole file, as the manifest has it.
@@ -44,7 +91,7 @@ struct FileBytes {
 }
 
 impl FileBytes {
-    fn of(store: &Store, path: &Path, entry: &FileEntry) -> Self {
+    pub(crate) fn of(store: &Store, path: &Path, entry: &FileEntry) -> Self {
         Self {
             store: Arc::clone(store),
             path: path.clone(),
@@ -93,85 +140,221 @@ impl AsyncFileReader for FileBytes {
     }
 }
 
-/// Reads a footer and makes its series known to `table`.
+/// A file's bytes, checked.
+struct CheckedBytes {
+    store: Store,
+    file: Arc<DataFile>,
+    footer: Arc<Footer>,
+}
+
+impl CheckedBytes {
+    /// What is read has its checksum, so it is widened to whole pages; as a rule it is made of such.
+    async fn read(&self, ranges: Vec<Range<u64>>) -> parquet::errors::Result<Vec<Bytes>> {
+        let damaged = |fault: Error| ParquetError::External(Box::new(fault));
+        if let Some(whole) = &self.footer.whole {
+            return ranges
+                .iter()
+                .map(|range| slice(whole, 0, range).ok_or_else(|| damaged(out_of_file())))
+                .collect();
+        }
+        let checksums = &self.footer.checksums;
+        let wide: Vec<Range<u64>> = ranges
+            .iter()
+            .map(|range| checksums.around(range))
+            .collect::<Result<_, Error>>()
+            .map_err(damaged)?;
+        let read = self
+            .store
+            .get_ranges(&self.file.path, &wide)
+            .await
+            .map_err(|cause| ParquetError::External(Box::new(cause)))?;
+        if read.len() != wide.len() {
+            return Err(damaged(out_of_file()));
+        }
+        let parts = ranges.iter().zip(&wide).zip(read);
+        parts
+            .map(|((range, wide), bytes)| {
+                if bytes.len() as u64 != wide.end - wide.start {
+                    return Err(damaged(out_of_file()));
+                }
+                checksums.check(wide.start, &bytes).map_err(damaged)?;
+                slice(&bytes, wide.start, range).ok_or_else(|| damaged(out_of_file()))
+            })
+            .collect()
+    }
+}
+
+fn out_of_file() -> Error {
+    Error::corrupt("bytes beyond the end of the file")
+}
+
+/// The part of `bytes`, which start at `start`, that is `range` of the file.
+fn slice(bytes: &Bytes, start: u64, range: &Range<u64>) -> Option<Bytes> {
+    let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
+    let to = usize::try_from(range.end.checked_sub(start)?).ok()?;
+    (from <= to && to <= bytes.len()).then(|| bytes.slice(from..to))
+}
+
+impl AsyncFileReader for CheckedBytes {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        async move {
+            let mut read = self.read(vec![range]).await?;
+            Ok(read.swap_remove(0))
+        }
+        .boxed()
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        self.read(ranges).boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        let metadata = Arc::clone(self.footer.metadata.metadata());
+        async move { Ok(metadata) }.boxed()
+    }
+}
+
+/// Reads a footer and makes its series known to `table`. One read, unless the file is damaged.
 pub async fn read_footer(
     store: &Store,
     path: &Path,
     entry: &FileEntry,
     table: &TableBuffer,
 ) -> Result<Footer, Error> {
-    verify(store, path, entry).await?;
-    let mut reader = FileBytes::of(store, path, entry);
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let loading = ArrowReaderMetadata::load_async(&mut reader, options);
-    let metadata = match decoded(loading.map(Some)).await {
-        Some(Ok(metadata)) => metadata,
-        Some(Err(cause)) => return Err(footer_error(store, path, entry, cause).await),
-        None => return Err(Error::corrupt(format!("file {path} is damaged"))),
-    };
+    let (tail, whole) = read_tail(store, path, entry).await?;
+    let tail_start = entry.bytes - tail.len() as u64;
+    let metadata =
+        decode_metadata(&tail, tail_start, entry.bytes).map_err(|cause| read_error(path, cause))?;
+    let damaged =
+        |cause: Error| Error::corrupt(format!("file {path} is damaged")).with_source(cause);
     let file = metadata.metadata().file_metadata();
     let value = |key: &str| {
         let mut pairs = file.key_value_metadata()?.iter();
         pairs.find(|pair| pair.key == key)?.value.as_deref()
     };
-    let text = value(index::KEY)
+    let section = |key: &str| Section::parse(value(key)?)?.of(&tail, tail_start);
+    let packed_index = section(index::KEY)
         .ok_or_else(|| Error::corrupt(format!("file {path} has no series index")))?;
+    let packed_checksums = section(checksums::KEY)
+        .ok_or_else(|| Error::corrupt(format!("file {path} has no page checksums")))?;
     let widest_string = value(WIDEST_STRING_KEY)
         .and_then(|bytes| bytes.parse().ok())
         .ok_or_else(|| Error::corrupt(format!("file {path} does not tell its longest string")))?;
-    let entries = index::decode(text)
-        .map_err(|cause| Error::corrupt(format!("file {path} is damaged")).with_source(cause))?;
-    let mut series = Vec::with_capacity(entries.len());
-    let mut ends = Vec::with_capacity(entries.len());
-    let mut end = 0u64;
-    {
-        let mut known = table.series.write();
-        for entry in entries {
-            let number = known.intern(&entry.key).ok_or_else(|| {
-                Error::corrupt(format!("file {path} has a series key that is none"))
-            })?;
-            series.push(number);
-            end = end.saturating_add(entry.rows);
-            ends.push(end);
-        }
-    }
-    if i64::try_from(end) != Ok(file.num_rows()) {
+    let checksums = Checksums::decode(packed_checksums, metadata.metadata()).map_err(damaged)?;
+    let series = SeriesIndex::decode(packed_index).map_err(damaged)?;
+    let rows = file.num_rows();
+    let memory_bytes = metadata.metadata().memory_size()
+        + checksums.memory_bytes()
+        + series.series_left() * SERIES_BYTES
+        + whole.as_ref().map_or(0, Bytes::len);
+    let mut footer = Footer {
+        series: Vec::with_capacity(series.series_left()),
+        ends: Vec::with_capacity(series.series_left()),
+        times: Vec::new(),
+        metadata,
+        widest_string,
+        checksums,
+        whole,
+        memory_bytes,
+    };
+    take_series(&mut footer, series, path, table)?;
+    let end = footer.ends.last().copied().unwrap_or(0);
+    if i64::try_from(end) != Ok(rows) {
         return Err(Error::corrupt(format!(
-            "file {path} has {} rows, its series index {end}",
-            file.num_rows()
+            "file {path} has {rows} rows, its series index {end}"
         )));
     }
-    Ok(Footer {
-        metadata,
-        series,
-        ends,
-        widest_string,
-    })
+    Ok(footer)
 }
 
-/// Compares the whole file with the manifest's checksum. Once per file and process: what is read later is trusted.
-async fn verify(store: &Store, path: &Path, entry: &FileEntry) -> Result<(), Error> {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut start = 0;
-    while start < entry.bytes {
-        let end = entry.bytes.min(start + VERIFY_BYTES);
-        match store.get_range(path, start..end).await {
-            Ok(bytes) => hasher.update(&bytes),
-            Err(cause) => {
-                let cause = ParquetError::External(Box::new(cause));
-                return Err(footer_error(store, path, entry, cause).await);
-            }
-        }
-        start = end;
-    }
-    let found = hasher.finalize();
-    if found != entry.crc32 {
+/// The end of a file from the series index on, or more, and all of a small file. Checked.
+async fn read_tail(
+    store: &Store,
+    path: &Path,
+    entry: &FileEntry,
+) -> Result<(Bytes, Option<Bytes>), Error> {
+    let is_small = entry.bytes <= WHOLE_BYTES_MAX;
+    let (bytes, expected) = if is_small {
+        (entry.bytes, entry.crc32)
+    } else {
+        (entry.footer_bytes.min(entry.bytes), entry.footer_crc32)
+    };
+    let tail = match store
+        .get_range(path, entry.bytes - bytes..entry.bytes)
+        .await
+    {
+        Ok(tail) => tail,
+        Err(cause) => return Err(footer_error(store, path, entry, cause).await),
+    };
+    let found = crc32fast::hash(&tail);
+    if found != expected || tail.len() as u64 != bytes {
         return Err(Error::corrupt(format!(
-            "file {path} is damaged: its checksum is {found:08x}, the manifest says {:08x}",
-            entry.crc32
+            "file {path} is damaged: its checksum is {found:08x}, the manifest says {expected:08x}"
         )));
     }
-    Ok(())
+    let whole = is_small.then(|| tail.clone());
+    Ok((tail, whole))
+}
+
+/// Decodes what Parquet says about the file: all of it is in `tail`.
+fn decode_metadata(
+    tail: &Bytes,
+    tail_start: u64,
+    file_bytes: u64,
+) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let decoding = || {
+        let mut decoder = ParquetMetaDataPushDecoder::try_new(file_bytes)?
+            .with_offset_index_policy(PageIndexPolicy::Required)
+            .with_column_index_policy(PageIndexPolicy::Skip);
+        decoder.push_range(tail_start..file_bytes, tail.clone())?;
+        match decoder.try_decode()? {
+            DecodeResult::Data(metadata) => {
+                ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
+            }
+            DecodeResult::NeedsData(_) | DecodeResult::Finished => {
+                let cause = "the footer is larger than the manifest says".to_string();
+                Err(ParquetError::General(cause))
+            }
+        }
+    };
+    // It has its checksum; should the decoder panic all the same, the query fails and nothing else.
+    std::panic::catch_unwind(AssertUnwindSafe(decoding)).unwrap_or_else(|_| Err(gave_up()))
+}
+
+/// Makes the series of a file known to `table`, a few at a time.
+fn take_series(
+    footer: &mut Footer,
+    mut index: SeriesIndex,
+    path: &Path,
+    table: &TableBuffer,
+) -> Result<(), Error> {
+    let damaged =
+        |cause: Error| Error::corrupt(format!("file {path} is damaged")).with_source(cause);
+    let mut end = 0u64;
+    let times = index.has_times();
+    loop {
+        let mut known = table.series.write();
+        for _ in 0..SERIES_AT_ONCE {
+            let Some((key, of_key)) = index.next_series().map_err(damaged)? else {
+                return Ok(());
+            };
+            let number = known.intern(key).ok_or_else(|| {
+                Error::corrupt(format!("file {path} has a series key that is none"))
+            })?;
+            end = end.saturating_add(of_key.rows);
+            footer.series.push(number);
+            footer.ends.push(end);
+            if times {
+                footer.times.push((of_key.first_time, of_key.last_time));
+            }
+        }
+    }
 }
 
 /// Which rows and columns of a file to read.
@@ -190,7 +373,7 @@ pub struct FileSelection {
 /// A file being read.
 pub struct FileReader {
     path: Path,
-    stream: ParquetRecordBatchStream<FileBytes>,
+    stream: ParquetRecordBatchStream<CheckedBytes>,
     /// Ranks and rows still to come.
     series: std::vec::IntoIter<(u32, u64, u64)>,
     /// Rank and rows left of the series in progress.
@@ -205,7 +388,11 @@ pub struct FileReader {
 impl FileReader {
     pub fn open(selection: FileSelection, store: &Store) -> Result<Self, Error> {
         let path = selection.file.path.clone();
-        let reader = FileBytes::of(store, &path, &selection.file.entry);
+        let reader = CheckedBytes {
+            store: Store::clone(store),
+            file: Arc::clone(&selection.file),
+            footer: Arc::clone(&selection.footer),
+        };
         let metadata = selection.footer.metadata.clone();
         let wanted: HashMap<&str, usize> = selection
             .fields
@@ -329,14 +516,15 @@ async fn decoded<T>(
 ) -> Option<parquet::errors::Result<T>> {
     // Nothing that saw the panic is used again: the error ends the reading.
     let outcome = AssertUnwindSafe(decoding).catch_unwind().await;
-    outcome.unwrap_or_else(|_| {
-        let cause = "the decoder gave up on these bytes".to_string();
-        Some(Err(ParquetError::General(cause)))
-    })
+    outcome.unwrap_or_else(|_| Some(Err(gave_up())))
+}
+
+fn gave_up() -> ParquetError {
+    ParquetError::General("the decoder gave up on these bytes".to_string())
 }
 
 /// Why a footer cannot be read. A file that is not as large as the manifest says fails as if the store had.
-async fn footer_error(store: &Store, path: &Path, entry: &FileEntry, cause: ParquetError) -> Error {
+async fn footer_error(store: &Store, path: &Path, entry: &FileEntry, cause: StoreError) -> Error {
     match store.head(path).await {
         Ok(object) if object.size != entry.bytes => Error::corrupt(format!(
             "file {path} has {} bytes, the manifest says {}",
@@ -344,7 +532,7 @@ async fn footer_error(store: &Store, path: &Path, entry: &FileEntry, cause: Parq
         ))
         .with_source(cause),
         Err(StoreError::NotFound { .. }) => Error::corrupt(format!("file {path} is gone")),
-        _ => read_error(path, cause),
+        _ => read_error(path, ParquetError::External(Box::new(cause))),
     }
 }
 

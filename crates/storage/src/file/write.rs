@@ -1,17 +1,25 @@
 //! Writing a file: sorted batches in, Parquet bytes out.
+//!
+//! Columns are encoded side by side into a row group, each as [`super::encoding`] chooses from the group's first rows. What is
+//! held is the encoded row group and the file so far. Not here: cutting rows into files (`persist`, `compact`).
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
-use catalog::{Column, ColumnKind, FieldType, Table};
+use catalog::{Column, ColumnKind, Table};
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::writer::SerializedFileWriter;
+use zstd::bulk::Compressor;
 
-use super::index;
+use super::checksums::{self, ChecksumWriter};
+use super::encoding::{ColumnChunk, ColumnWriter, FileColumn, choose};
+use super::index::{self, SeriesRows};
+use super::integers;
+use super::read::Section;
 use crate::Error;
 use crate::batch::widest_string;
 use crate::merge::Merged;
@@ -20,17 +28,38 @@ use crate::schema::{field, table_metadata};
 /// Key of the footer's key-value metadata: bytes of the longest string of any field, in decimal.
 pub const WIDEST_STRING_KEY: &str = "gnomon.widest_string.v1";
 
-/// Rows of a row group.
-const ROW_GROUP_ROWS: usize = 1 << 18;
+/// Rows after which a row group ends, or soon after.
+const ROW_GROUP_ROWS: u64 = 1 << 20;
+
+/// Encoded bytes after which it ends, too: what a writer holds besides the file.
+const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// Rows of a page: what one point lookup must decode.
-const PAGE_ROWS: usize = 1 << 13;
+pub const PAGE_ROWS: usize = 1 << 14;
+
+/// Rows from which encodings are chosen.
+const SAMPLE_ROWS: usize = 1 << 13;
+
+/// Fast, and within a few percent of the slow ones on what the encodings leave over: docs/formats/parquet.md.
+pub fn zstd_level() -> ZstdLevel {
+    ZstdLevel::default()
+}
 
 /// A file being written in memory.
 pub struct FileWriter {
-    writer: ArrowWriter<Vec<u8>>,
+    file: SerializedFileWriter<Vec<u8>>,
+    columns: Vec<FileColumn>,
+    compressor: Compressor<'static>,
+    checksums: ChecksumWriter,
+    /// The first rows of a row group, until there are enough to choose encodings.
+    sample: Vec<RecordBatch>,
+    sample_rows: usize,
+    sample_bytes: usize,
+    /// The row group in progress, a writer for each column; none before its sample is complete.
+    group: Vec<ColumnWriter>,
+    group_rows: u64,
     /// Rank of each series met, in order, and its rows.
-    series: Vec<(u32, u64)>,
+    series: Vec<(u32, SeriesRows)>,
     min_time: i64,
     max_time: i64,
     rows: u64,
@@ -45,6 +74,9 @@ pub struct WrittenFile {
     pub series: u64,
     pub min_time: i64,
     pub max_time: i64,
+    /// What a reader reads first: the last so many bytes, from the series index on, and their CRC-32.
+    pub footer_bytes: u64,
+    pub footer_crc32: u32,
 }
 
 /// The columns of a file in order: the series key, `time`, the fields by name.
@@ -83,10 +115,36 @@ pub fn file_schema(table: &Table, columns: &[&Column]) -> SchemaRef {
 impl FileWriter {
     /// `schema` is of [`file_schema`] for `columns`.
     pub fn new(columns: &[&Column], schema: SchemaRef) -> Result<Self, Error> {
-        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties(columns)))
-            .map_err(write_error)?;
+        let (file, _) = ArrowWriter::try_new(
+            Vec::new(),
+            SchemaRef::clone(&schema),
+            Some(properties(columns)),
+        )
+        .and_then(ArrowWriter::into_serialized_writer)
+        .map_err(write_error)?;
+        let columns = columns
+            .iter()
+            .zip(schema.fields())
+            .zip(file.schema_descr().columns())
+            .enumerate()
+            .map(|(at, ((column, field), descriptor))| FileColumn {
+                kind: column.kind,
+                field: FieldRef::clone(field),
+                descriptor: Arc::clone(descriptor),
+                // Within a page, tags behind the first have no order to prune by.
+                page_bounds: at == 0 || column.kind != ColumnKind::Tag,
+            })
+            .collect();
         Ok(Self {
-            writer,
+            file,
+            columns,
+            compressor: integers::compressor()?,
+            checksums: ChecksumWriter::default(),
+            sample: Vec::new(),
+            sample_rows: 0,
+            sample_bytes: 0,
+            group: Vec::new(),
+            group_rows: 0,
             series: Vec::new(),
             min_time: i64::MAX,
             max_time: i64::MIN,
@@ -99,63 +157,193 @@ impl FileWriter {
         self.rows
     }
 
-    /// Bytes of the file so far, those of the row group under construction included as far as they are encoded.
+    /// About the bytes of the file so far, those of the row group in progress with it.
     pub fn encoded_bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
+        self.file.bytes_written() + self.group_bytes()
     }
 
     /// Appends rows that come after all earlier ones in (series, time).
     pub fn write(&mut self, merged: &Merged) -> Result<(), Error> {
         let batch: &RecordBatch = &merged.batch;
-        self.writer.write(batch).map_err(write_error)?;
-        for run in merged.ranks.chunk_by(|a, b| a == b) {
-            match self.series.last_mut() {
-                Some((rank, rows)) if *rank == run[0] => *rows += run.len() as u64,
-                last => {
-                    assert!(
-                        last.is_none_or(|(rank, _)| *rank < run[0]),
-                        "series are sorted"
-                    );
-                    self.series.push((run[0], run.len() as u64));
-                }
-            }
-        }
-        for time in &merged.times {
-            self.min_time = self.min_time.min(*time);
-            self.max_time = self.max_time.max(*time);
-        }
+        self.note_series(merged);
         for values in batch.columns() {
             self.widest_string = self.widest_string.max(widest_string(values));
         }
         self.rows += batch.num_rows() as u64;
+        self.group_rows += batch.num_rows() as u64;
+        if self.group.is_empty() {
+            self.sample.push(batch.clone());
+            self.sample_rows += batch.num_rows();
+            self.sample_bytes += batch.get_array_memory_size();
+            if self.sample_rows >= SAMPLE_ROWS {
+                self.begin_group()?;
+            }
+        } else {
+            encode(&mut self.group, batch, &mut self.compressor)?;
+        }
+        if self.group_rows >= ROW_GROUP_ROWS || self.group_bytes() >= ROW_GROUP_BYTES {
+            self.end_group()?;
+        }
         Ok(())
     }
 
     /// Ends the file; `keys` gives the key of each rank.
     pub fn finish<'a>(mut self, keys: impl Fn(u32) -> &'a [u8]) -> Result<WrittenFile, Error> {
-        let entries = self.series.iter().map(|(rank, rows)| (keys(*rank), *rows));
-        let index = index::encode(entries)?;
-        self.writer
-            .append_key_value_metadata(KeyValue::new(index::KEY.to_string(), index));
-        self.writer.append_key_value_metadata(KeyValue::new(
+        self.end_group()?;
+        let footer_start = self.file.bytes_written();
+        let series = self
+            .series
+            .iter()
+            .map(|(rank, of_key)| (keys(*rank), *of_key));
+        let index = index::encode(series)?;
+        let checksums = std::mem::take(&mut self.checksums).finish();
+        self.append_section(index::KEY, &index)?;
+        self.append_section(checksums::KEY, &checksums)?;
+        self.file.append_key_value_metadata(KeyValue::new(
             WIDEST_STRING_KEY.to_string(),
             self.widest_string.to_string(),
         ));
-        let bytes = self.writer.into_inner().map_err(write_error)?;
+        let bytes = self.file.into_inner().map_err(write_error)?;
+        let footer = &bytes[footer_start..];
         Ok(WrittenFile {
-            bytes,
+            footer_bytes: footer.len() as u64,
+            footer_crc32: crc32fast::hash(footer),
             rows: self.rows,
             series: self.series.len() as u64,
             min_time: self.min_time,
             max_time: self.max_time,
+            bytes,
         })
+    }
+
+    fn note_series(&mut self, merged: &Merged) {
+        let mut start = 0;
+        for run in merged.ranks.chunk_by(|a, b| a == b) {
+            let times = &merged.times[start..start + run.len()];
+            let (first_time, last_time) = (times[0], times[times.len() - 1]);
+            start += run.len();
+            self.min_time = self.min_time.min(first_time);
+            self.max_time = self.max_time.max(last_time);
+            match self.series.last_mut() {
+                Some((rank, of_key)) if *rank == run[0] => {
+                    of_key.rows += run.len() as u64;
+                    of_key.last_time = last_time;
+                }
+                last => {
+                    assert!(
+                        last.is_none_or(|(rank, _)| *rank < run[0]),
+                        "series are sorted"
+                    );
+                    let of_key = SeriesRows {
+                        rows: run.len() as u64,
+                        first_time,
+                        last_time,
+                    };
+                    self.series.push((run[0], of_key));
+                }
+            }
+        }
+    }
+
+    fn group_bytes(&self) -> usize {
+        let group: usize = self.group.iter().map(ColumnWriter::encoded_bytes).sum();
+        self.sample_bytes + group
+    }
+
+    /// Chooses encodings from the sample and encodes it.
+    fn begin_group(&mut self) -> Result<(), Error> {
+        let sample = std::mem::take(&mut self.sample);
+        self.sample_rows = 0;
+        self.sample_bytes = 0;
+        for (at, column) in self.columns.iter().enumerate() {
+            let values: Vec<&ArrayRef> = sample.iter().map(|batch| batch.column(at)).collect();
+            let encoding = choose(column, &values, &mut self.compressor)?;
+            self.group.push(ColumnWriter::new(column, encoding)?);
+        }
+        for batch in &sample {
+            encode(&mut self.group, batch, &mut self.compressor)?;
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), Error> {
+        if self.group_rows == 0 {
+            return Ok(());
+        }
+        if self.group.is_empty() {
+            self.begin_group()?;
+        }
+        self.group_rows = 0;
+        let start = self.file.bytes_written();
+        // How long each chunk is, and each of its pages.
+        let mut chunks: Vec<(usize, Vec<usize>)> = Vec::with_capacity(self.columns.len());
+        let mut row_group = self.file.next_row_group().map_err(write_error)?;
+        for writer in std::mem::take(&mut self.group) {
+            let chunk = writer.finish(&mut self.compressor)?;
+            let close = chunk.close();
+            let pages = close
+                .offset_index
+                .iter()
+                .flat_map(|index| &index.page_locations);
+            let pages = pages
+                .map(|page| page.compressed_page_size as usize)
+                .collect();
+            chunks.push((close.metadata.compressed_size() as usize, pages));
+            match chunk {
+                ColumnChunk::Integers(chunk) => row_group.append_column(&chunk.bytes, chunk.close),
+                ColumnChunk::Library(chunk) => chunk.append_to_row_group(&mut row_group),
+            }
+            .map_err(write_error)?;
+        }
+        row_group.close().map_err(write_error)?;
+        self.file.flush().map_err(io_error)?;
+        let mut rest = &self.file.inner()[start..];
+        for (column, (bytes, pages)) in self.columns.iter().zip(chunks) {
+            let (chunk, after) = rest
+                .split_at_checked(bytes)
+                .ok_or_else(|| Error::internal("a row group is shorter than its columns"))?;
+            rest = after;
+            match column.kind {
+                // Our reader never reads tags.
+                ColumnKind::Tag => self.checksums.whole(chunk),
+                _ => self.checksums.pages(chunk, pages.into_iter())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn append_section(&mut self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+        let section = Section {
+            start: self.file.bytes_written() as u64,
+            bytes: bytes.len() as u64,
+        };
+        self.file.write_all(bytes).map_err(io_error)?;
+        self.file
+            .append_key_value_metadata(KeyValue::new(key.to_string(), section.to_string()));
+        Ok(())
     }
 }
 
-fn write_error(cause: parquet::errors::ParquetError) -> Error {
+fn encode(
+    group: &mut [ColumnWriter],
+    batch: &RecordBatch,
+    compressor: &mut Compressor<'_>,
+) -> Result<(), Error> {
+    for (writer, values) in group.iter_mut().zip(batch.columns()) {
+        writer.write(values, compressor)?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_error(cause: parquet::errors::ParquetError) -> Error {
     Error::internal("cannot write a Parquet file").with_source(cause)
 }
 
+fn io_error(cause: std::io::Error) -> Error {
+    Error::internal("cannot write a Parquet file").with_source(cause)
+}
+
+/// What holds for the file as a whole; columns have their own.
 fn properties(columns: &[&Column]) -> WriterProperties {
     let sorting = columns
         .iter()
@@ -167,33 +355,11 @@ fn properties(columns: &[&Column]) -> WriterProperties {
             nulls_first: true,
         })
         .collect();
-    let mut properties = WriterProperties::builder()
+    WriterProperties::builder()
         .set_created_by(concat!("gnomon ", env!("CARGO_PKG_VERSION")).to_string())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(Compression::ZSTD(zstd_level()))
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(PAGE_ROWS)
         .set_sorting_columns(Some(sorting))
-        .set_dictionary_enabled(false);
-    for column in columns {
-        let path = ColumnPath::new(vec![column.name.to_string()]);
-        properties = match column.kind {
-            ColumnKind::Tag | ColumnKind::Field(FieldType::String) => {
-                properties.set_column_dictionary_enabled(path, true)
-            }
-            ColumnKind::Time
-            | ColumnKind::Field(FieldType::Integer)
-            | ColumnKind::Field(FieldType::Unsigned) => {
-                properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
-            }
-            ColumnKind::Field(FieldType::Float) => {
-                properties.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT)
-            }
-            ColumnKind::Field(FieldType::Boolean) => {
-                properties.set_column_encoding(path, Encoding::RLE)
-            }
-        };
-    }
-    properties.build()
+        .set_dictionary_enabled(false)
+        .build()
 }

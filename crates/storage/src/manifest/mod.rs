@@ -40,6 +40,9 @@ pub struct FileEntry {
     pub last_sequence: u64,
     /// Of the whole file.
     pub crc32: u32,
+    /// Its last bytes, from the series index on, which are read first; and of them, too.
+    pub footer_bytes: u64,
+    pub footer_crc32: u32,
     /// Rows that deletes up to this id cover are not in it.
     pub deletes_applied: u64,
     /// Milliseconds since the epoch.

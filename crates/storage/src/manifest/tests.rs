@@ -22,6 +22,8 @@ fn file(id: u64) -> FileEntry {
         first_sequence: id,
         last_sequence: u64::MAX,
         crc32: u32::MAX,
+        footer_bytes: u64::MAX - id,
+        footer_crc32: u32::MAX,
         deletes_applied: id,
         created_ms: 7,
     }
@@ -459,6 +461,8 @@ fn the_bytes_are_those_of_the_format_page() {
             first_sequence: 1,
             last_sequence: 6,
             crc32: 9,
+            footer_bytes: 0,
+            footer_crc32: 0,
             created_ms: 0,
             ..file(0)
         }],

@@ -5,14 +5,13 @@
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, TimestampNanosecondType};
 use catalog::{ColumnKind, Table};
 use futures::{FutureExt, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use parquet::errors::ParquetError;
 use runtime::World;
@@ -21,7 +20,9 @@ use runtime::object_store::{ObjectStoreExt, Path, StoreError, store_error};
 use super::{Depth, Finding};
 use crate::Error;
 use crate::batch::{rows_of_strings, widest_string};
-use crate::file::index::{self, IndexEntry};
+use crate::file::index::{self, IndexEntry, SeriesIndex};
+use crate::file::read::FileBytes;
+use crate::file::read::Section;
 use crate::file::write::WIDEST_STRING_KEY;
 use crate::manifest::FileEntry;
 use crate::schema::{COLUMN_TYPE, data_type};
@@ -157,9 +158,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn reader(&self) -> ParquetObjectReader {
-        ParquetObjectReader::new(Arc::clone(&self.world.store), self.path.clone())
-            .with_file_size(self.entry.bytes)
+    fn reader(&self) -> FileBytes {
+        FileBytes::of(&self.world.store, self.path, self.entry)
     }
 
     async fn footer(&self) -> Result<Footer, Fault> {
@@ -174,8 +174,18 @@ impl Check<'_> {
             let mut pairs = file.key_value_metadata()?.iter();
             pairs.find(|pair| pair.key == key)?.value.as_deref()
         };
-        let text = value(index::KEY).ok_or_else(|| "it has no series index".to_string())?;
-        let index = index::decode(text).map_err(|fault| fault.to_string())?;
+        let section = value(index::KEY)
+            .and_then(Section::parse)
+            .ok_or_else(|| "it has no series index".to_string())?;
+        let index = self
+            .world
+            .store
+            .get_range(self.path, section.range())
+            .await
+            .map_err(|cause| self.store_fault(cause))?;
+        let index = SeriesIndex::decode(&index)
+            .and_then(SeriesIndex::entries)
+            .map_err(|fault| fault.to_string())?;
         let widest_string = value(WIDEST_STRING_KEY)
             .and_then(|bytes| bytes.parse().ok())
             .ok_or_else(|| "it does not tell its longest string".to_string())?;
@@ -195,7 +205,9 @@ impl Check<'_> {
         ];
         for (what, found, said, who) in counts {
             if found != said {
-                return Err(Fault::Damaged(format!("it has {found} {what}, {who} {said}")));
+                return Err(Fault::Damaged(format!(
+                    "it has {found} {what}, {who} {said}"
+                )));
             }
         }
         let mut footer = Footer {
@@ -400,7 +412,9 @@ impl<'a> Keys<'a> {
             }
             for time in &times[span.clone()] {
                 if self.last_time.is_some_and(|last| last >= *time) {
-                    return Err(format!("its rows are not sorted: time {time} comes too late"));
+                    return Err(format!(
+                        "its rows are not sorted: time {time} comes too late"
+                    ));
                 }
                 self.last_time = Some(*time);
             }
@@ -425,7 +439,10 @@ fn check_tag(tag: &ArrayRef, span: Range<usize>, expected: Option<&str>) -> Resu
         .ok_or("a tag has values of another type")?;
     let mut known = None;
     for row in span {
-        let code = dictionary.keys().is_valid(row).then(|| dictionary.keys().value(row));
+        let code = dictionary
+            .keys()
+            .is_valid(row)
+            .then(|| dictionary.keys().value(row));
         if known == Some(code) {
             continue;
         }

@@ -25,6 +25,8 @@ fn file(id: u64, days: (i64, i64), sequences: (u64, u64), bytes: u64) -> FileEnt
         first_sequence: sequences.0,
         last_sequence: sequences.1,
         crc32: 0,
+        footer_bytes: 0,
+        footer_crc32: 0,
         deletes_applied: 0,
         created_ms: NOW_MS,
     }

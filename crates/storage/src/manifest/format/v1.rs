@@ -74,6 +74,10 @@ struct FileV1 {
     last_sequence: u64,
     crc32: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
+    footer_bytes: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    footer_crc32: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
     deletes_applied: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     created_ms: i64,
@@ -206,6 +210,8 @@ impl From<&FileEntry> for FileV1 {
             first_sequence: file.first_sequence,
             last_sequence: file.last_sequence,
             crc32: file.crc32,
+            footer_bytes: file.footer_bytes,
+            footer_crc32: file.footer_crc32,
             deletes_applied: file.deletes_applied,
             created_ms: file.created_ms,
         }
@@ -226,6 +232,8 @@ impl From<&FileV1> for FileEntry {
             first_sequence: file.first_sequence,
             last_sequence: file.last_sequence,
             crc32: file.crc32,
+            footer_bytes: file.footer_bytes,
+            footer_crc32: file.footer_crc32,
             deletes_applied: file.deletes_applied,
             created_ms: file.created_ms,
         }
