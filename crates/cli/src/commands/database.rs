@@ -1,4 +1,4 @@
-//! `create database`, `delete database`, `show databases` (spec/cli.md §7.1–§7.3).
+//! `create database`, `update database`, `delete database`, `show databases` (spec/cli.md §7.1–§7.3, §7.6).
 
 use std::time::Duration;
 
@@ -14,7 +14,14 @@ const PATH: &str = "/api/v3/configure/database";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Retention(Option<Duration>);
 
-fn parse_retention(text: &str) -> Result<Retention, server::Error> {
+impl Retention {
+    /// As it goes over the wire; nothing for ever.
+    pub(super) fn wire(self) -> Option<String> {
+        self.0.map(crate::duration::format)
+    }
+}
+
+pub(super) fn parse_retention(text: &str) -> Result<Retention, server::Error> {
     match text.eq_ignore_ascii_case("none") {
         true => Ok(Retention(None)),
         false => crate::duration::parse(text).map(|period| Retention(Some(period))),
@@ -37,10 +44,9 @@ pub(crate) struct CreateOptions {
 
 impl CreateOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let period = self.retention_period.and_then(|Retention(period)| period);
         let body = json!({
             "db": self.database_name,
-            "retention_period": period.map(crate::duration::format),
+            "retention_period": self.retention_period.and_then(Retention::wire),
         });
         let client = Client::new(&self.connection, None)?;
         client
@@ -48,6 +54,40 @@ impl CreateOptions {
             .await?;
         output::print(format_args!(
             "Database {:?} created successfully",
+            self.database_name
+        ))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpdateOptions {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    /// Name of the database to change
+    #[arg(short, long = "database", env = "INFLUXDB3_DATABASE_NAME")]
+    database_name: String,
+
+    /// How long rows are kept, such as `30d`; `none` keeps them for ever
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_retention)]
+    retention_period: Option<Retention>,
+}
+
+impl UpdateOptions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Some(retention) = self.retention_period else {
+            anyhow::bail!("--retention-period is required for update database");
+        };
+        let body = json!({
+            "db": self.database_name,
+            "retention_period": retention.wire(),
+        });
+        let client = Client::new(&self.connection, None)?;
+        client
+            .send(Method::PUT, PATH, &[], Body::Json(body))
+            .await?;
+        output::print(format_args!(
+            "Database {:?} updated successfully",
             self.database_name
         ))
     }
@@ -62,6 +102,14 @@ pub(crate) struct DeleteOptions {
     #[arg(long, value_name = "WHEN")]
     hard_delete: Option<String>,
 
+    /// Delete the rows of every table now, and keep the database
+    #[arg(long)]
+    data_only: bool,
+
+    /// With --data-only: delete the tables too
+    #[arg(long, requires = "data_only")]
+    remove_tables: bool,
+
     /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
@@ -75,16 +123,13 @@ impl DeleteOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let name = self.database_name.as_str();
         if !self.yes {
-            let question =
-                format!("Are you sure you want to delete {name:?}? Enter 'yes' or 'y' to confirm");
-            let answer = output::ask(&question, Asked::OnStderr)?.to_ascii_lowercase();
-            if !matches!(answer.as_str(), "y" | "yes") {
-                anyhow::bail!("Cannot proceed without confirmation");
-            }
+            confirm_deletion(&format!("{name:?}"))?;
         }
         let when = self.hard_delete.as_deref().map(hard_delete_at);
         let mut parameters = vec![("db", name)];
         parameters.extend(when.as_deref().map(|when| ("hard_delete_at", when)));
+        parameters.extend(self.data_only.then_some(("data_only", "true")));
+        parameters.extend(self.remove_tables.then_some(("remove_tables", "true")));
         let client = Client::new(&self.connection, None)?;
         client
             .send(Method::DELETE, PATH, &parameters, Body::Empty)
@@ -93,8 +138,19 @@ impl DeleteOptions {
     }
 }
 
+/// Asks whether `what` is to be deleted; anything but yes is an error.
+pub(super) fn confirm_deletion(what: &str) -> anyhow::Result<()> {
+    let question = format!("Are you sure you want to delete {what}? Enter 'yes' or 'y' to confirm");
+    let answer = output::ask(&question, Asked::OnStderr)?.to_ascii_lowercase();
+    if matches!(answer.as_str(), "y" | "yes") {
+        Ok(())
+    } else {
+        anyhow::bail!("Cannot proceed without confirmation")
+    }
+}
+
 /// The words are the server's in lower case; anything else is a time, which the server checks.
-fn hard_delete_at(when: &str) -> String {
+pub(super) fn hard_delete_at(when: &str) -> String {
     let word = when.to_ascii_lowercase();
     match word.as_str() {
         "never" | "now" | "default" => word,

@@ -20,6 +20,8 @@ pub(crate) mod quick_start;
 
 pub(crate) mod serve;
 
+pub(crate) mod table;
+
 pub(crate) mod write;
 
 /// What `--version` tells after the name of the binary.
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     /// List resources
     #[command(subcommand)]
     Show(Show),
+    /// Change a resource
+    #[command(subcommand)]
+    Update(Update),
     /// Write line protocol
     #[command(visible_alias = "w")]
     Write(write::Options),
@@ -76,6 +81,8 @@ pub(crate) enum Command {
 pub(crate) enum Create {
     /// Create a new database
     Database(database::CreateOptions),
+    /// Create a table
+    Table(table::CreateOptions),
     /// Create a new auth token
     Token(create_token::Options),
 }
@@ -84,6 +91,16 @@ pub(crate) enum Create {
 pub(crate) enum Delete {
     /// Delete a database
     Database(database::DeleteOptions),
+    /// Delete a table
+    Table(table::DeleteOptions),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Update {
+    /// Change how long a database keeps its rows
+    Database(database::UpdateOptions),
+    /// Change how long a table keeps its rows
+    Table(table::UpdateOptions),
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,11 +171,15 @@ impl Command {
     pub(crate) async fn run(self, environment: &Environment) -> Result<(), Failure> {
         let (verb, result) = match self {
             Self::Create(Create::Database(options)) => ("Create", options.run().await),
+            Self::Create(Create::Table(options)) => ("Create", options.run().await),
             Self::Create(Create::Token(options)) => ("Create", options.run(environment).await),
             Self::Delete(Delete::Database(options)) => ("Delete", options.run().await),
+            Self::Delete(Delete::Table(options)) => ("Delete", options.run().await),
             Self::Query(options) => ("Query", options.run().await),
             Self::Serve(options) => ("Serve", options.run(environment).await),
             Self::Show(Show::Databases(options)) => ("Show", options.run().await),
+            Self::Update(Update::Database(options)) => ("Update", options.run().await),
+            Self::Update(Update::Table(options)) => ("Update", options.run().await),
             Self::Write(options) => ("Write", options.run().await),
         };
         result.map_err(|error| Failure { verb, error })

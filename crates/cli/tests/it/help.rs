@@ -37,6 +37,10 @@ fn other_commands_have_pages_of_their_own() {
         &["create", "database", "--help"],
         &["show", "databases", "-h"],
         &["delete", "database", "--help"],
+        &["create", "table", "--help"],
+        &["update", "database", "-h"],
+        &["update", "table", "--help"],
+        &["delete", "table", "--help"],
     ] {
         let page = influxdb3(words).succeeded();
         assert!(

@@ -24,6 +24,8 @@ mod create_token;
 
 mod database;
 
+mod table;
+
 mod write;
 
 mod query;

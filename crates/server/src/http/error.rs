@@ -145,6 +145,25 @@ impl Failure {
         self
     }
 
+    /// The same failure as clients of version 2 read it: `{"code":"…","message":"…"}`.
+    pub(crate) fn into_coded(mut self) -> Self {
+        let code = match self.status {
+            StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE => "invalid",
+            StatusCode::UNAUTHORIZED => "unauthorized",
+            StatusCode::FORBIDDEN => "forbidden",
+            StatusCode::NOT_FOUND => "not found",
+            StatusCode::METHOD_NOT_ALLOWED => "method not allowed",
+            StatusCode::CONFLICT => "conflict",
+            StatusCode::PAYLOAD_TOO_LARGE => "request too large",
+            StatusCode::UNPROCESSABLE_ENTITY => "unprocessable entity",
+            StatusCode::TOO_MANY_REQUESTS => "too many requests",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            _ => "internal error",
+        };
+        self.body = serde_json::json!({ "code": code, "message": self.reason }).to_string();
+        self
+    }
+
     /// The same failure with `prefix` before its text.
     pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
         self.reason.insert_str(0, prefix);

@@ -21,6 +21,8 @@ pub(crate) mod response;
 
 pub(crate) mod router;
 
+pub(crate) mod v2;
+
 pub(crate) mod v3;
 
 use std::future::Future;
@@ -165,10 +167,19 @@ async fn dispatch(
         Route::Ping => health::ping(services),
         Route::Metrics => Ok(services.metrics.show()?),
         Route::WriteLp => v3::write::write_lp(services, head, body).await,
-        Route::QuerySql => v3::query::query_sql(services, head, body).await,
+        Route::QuerySql => v3::query::query_sql(services, head, &caller, body).await,
         Route::ListDatabases => v3::database::list(services, head).await,
         Route::CreateDatabase => v3::database::create(services, head, body).await,
-        Route::DeleteDatabase => v3::database::delete(services, head).await,
+        Route::UpdateDatabase => v3::database::update(services, head, body).await,
+        Route::DeleteDatabase => v3::database::delete(services, head, &caller).await,
+        Route::SetDatabaseRetention => v3::retention::set_for_database(services, head).await,
+        Route::ClearDatabaseRetention => v3::retention::clear_for_database(services, head).await,
+        Route::CreateTable => v3::table::create(services, head, body).await,
+        Route::UpdateTable => v3::table::update(services, head, body).await,
+        Route::DeleteTable => v3::table::delete(services, head, &caller).await,
+        Route::SetTableRetention => v3::retention::set_for_table(services, head).await,
+        Route::ClearTableRetention => v3::retention::clear_for_table(services, head).await,
+        Route::DeleteRows => v2::delete::delete(services, head, &caller, body).await,
         Route::CreateAdminToken => v3::token::create_admin(services).await,
         Route::RegenerateAdminToken => v3::token::regenerate_admin(services, caller).await,
     }

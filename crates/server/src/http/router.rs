@@ -13,7 +13,16 @@ pub(crate) enum Route {
     QuerySql,
     ListDatabases,
     CreateDatabase,
+    UpdateDatabase,
     DeleteDatabase,
+    SetDatabaseRetention,
+    ClearDatabaseRetention,
+    CreateTable,
+    UpdateTable,
+    DeleteTable,
+    SetTableRetention,
+    ClearTableRetention,
+    DeleteRows,
     CreateAdminToken,
     RegenerateAdminToken,
 }
@@ -36,7 +45,7 @@ const fn endpoint(method: &'static str, path: &'static str, route: Route) -> End
 
 /// In the order in which they are looked for: the busy ones first.
 #[rustfmt::skip] // One line per route, or it is no table.
-pub(crate) static ENDPOINTS: [Endpoint; 15] = [
+pub(crate) static ENDPOINTS: [Endpoint; 28] = [
     endpoint("POST",   "/api/v3/write_lp", Route::WriteLp),
     endpoint("POST",   "/api/v3/query_sql", Route::QuerySql),
     endpoint("GET",    "/api/v3/query_sql", Route::QuerySql),
@@ -47,12 +56,26 @@ pub(crate) static ENDPOINTS: [Endpoint; 15] = [
     endpoint("GET",    "/metrics", Route::Metrics),
     endpoint("GET",    "/api/v3/configure/database", Route::ListDatabases),
     endpoint("POST",   "/api/v3/configure/database", Route::CreateDatabase),
+    endpoint("PUT",    "/api/v3/configure/database", Route::UpdateDatabase),
+    endpoint("PATCH",  "/api/v3/configure/database", Route::UpdateDatabase),
     endpoint("DELETE", "/api/v3/configure/database", Route::DeleteDatabase),
+    endpoint("POST",   "/api/v3/configure/database/retention_period", Route::SetDatabaseRetention),
+    endpoint("DELETE", "/api/v3/configure/database/retention_period", Route::ClearDatabaseRetention),
+    endpoint("POST",   "/api/v3/configure/table", Route::CreateTable),
+    endpoint("PUT",    "/api/v3/configure/table", Route::UpdateTable),
+    endpoint("PATCH",  "/api/v3/configure/table", Route::UpdateTable),
+    endpoint("DELETE", "/api/v3/configure/table", Route::DeleteTable),
+    endpoint("POST",   "/api/v3/configure/table/retention_period", Route::SetTableRetention),
+    endpoint("DELETE", "/api/v3/configure/table/retention_period", Route::ClearTableRetention),
+    endpoint("POST",   "/api/v2/delete", Route::DeleteRows),
     endpoint("POST",   "/api/v3/configure/token/admin", Route::CreateAdminToken),
     endpoint("POST",   "/api/v3/configure/token/admin/regenerate", Route::RegenerateAdminToken),
     // Documentation advertises these two.
     endpoint("POST",   "/api/v3/enterprise/configure/token/admin", Route::CreateAdminToken),
     endpoint("POST",   "/api/v3/enterprise/configure/token/admin/regenerate", Route::RegenerateAdminToken),
+    // And these, of the larger edition.
+    endpoint("POST",   "/api/v3/enterprise/configure/table/retention_period", Route::SetTableRetention),
+    endpoint("DELETE", "/api/v3/enterprise/configure/table/retention_period", Route::ClearTableRetention),
 ];
 
 /// The position in [`ENDPOINTS`] of a method and path.
@@ -80,7 +103,7 @@ mod tests {
             ("GET", "//health"),
             ("GET", "/"),
             ("GET", ""),
-            ("PUT", "/api/v3/configure/database"),
+            ("GET", "/api/v3/configure/table"),
             ("POST", "/api/v3/configure/token"),
             ("GET", "/api/v3/configure/token/admin"),
             ("POST", "/api/v2/write"),

@@ -44,10 +44,12 @@ scenarios! {
     auth_tokens
     databases
     database_limit
+    deletes
     query_formats
     query_requests
     request_bodies
     server_information
+    table_lifecycle
     write_errors
     write_visible
 }

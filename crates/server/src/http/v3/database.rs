@@ -1,6 +1,6 @@
-//! `/api/v3/configure/database`: list, create and delete databases (spec/http-api.md §7).
+//! `/api/v3/configure/database`: list, create, change and delete databases (spec/http-api.md §7).
 //!
-//! Not here: what deletion does (`catalog`), changing the retention of a database that exists.
+//! Not here: what deletion does (`catalog`), the endpoints that only set a retention (`retention`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
+use super::table;
+use crate::auth::Caller;
 use crate::http::body::{from_json, require_json};
 use crate::http::encode::{self, Format};
 use crate::http::error::Failure;
@@ -71,24 +73,78 @@ pub(crate) async fn create(
     Ok(empty(StatusCode::OK))
 }
 
-/// `DELETE`: hides a database now; its data goes later.
+/// `PUT` and `PATCH`: another retention period; none given is for ever.
+pub(crate) async fn update(
+    services: &Services,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Response<ResponseBody>, Failure> {
+    #[derive(Deserialize)]
+    struct Fields {
+        db: String,
+        retention_period: Option<String>,
+    }
+    require_json(&head.headers)?;
+    let fields: Fields = from_json(&services.read_body(head, body).await?)?;
+    let retention = parse_retention(fields.retention_period.as_deref())?;
+    services
+        .catalog
+        .set_database_retention(&fields.db, retention)
+        .await?;
+    Ok(empty(StatusCode::OK))
+}
+
+/// `DELETE`: hides a database now; its data goes later. With `data_only` its rows go now, and the database stays, with its
+/// tables or without them.
 pub(crate) async fn delete(
     services: &Services,
     head: &Parts,
+    caller: &Caller,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
     struct Parameters {
         db: String,
         hard_delete_at: Option<String>,
+        #[serde(default)]
+        data_only: bool,
+        #[serde(default)]
+        remove_tables: bool,
     }
     let parameters: Parameters = parameters::decode(head.uri.query())?;
+    if !caller.may_delete(&parameters.db) {
+        return Err(Failure::forbidden());
+    }
     let now_ms = services.world.clock.now_ms();
     let when = parse_hard_delete(parameters.hard_delete_at.as_deref(), now_ms)?;
+    if parameters.data_only {
+        require_now(when)?;
+        delete_data(services, &parameters.db, parameters.remove_tables).await?;
+        return Ok(empty(StatusCode::OK));
+    }
     let catalog = Arc::clone(&services.catalog);
     services
         .shielded(async move { catalog.delete_database(&parameters.db, when).await })
         .await??;
     Ok(empty(StatusCode::OK))
+}
+
+/// Table by table, so a failure leaves some of them done; to ask again does the rest.
+async fn delete_data(services: &Services, name: &str, remove_tables: bool) -> Result<(), Error> {
+    let database = table::live_database(services, name)?;
+    for table in database.tables() {
+        if table.is_deleted() {
+            continue;
+        }
+        if remove_tables {
+            services
+                .catalog
+                .delete_table(name, &table.name, HardDelete::Now)
+                .await?;
+        } else {
+            table::delete_all_rows(services, &database, &table).await?;
+        }
+    }
+    Ok(())
 }
 
 fn rows(databases: &[Arc<Database>], show_deleted: bool) -> Result<RecordBatch, Error> {
@@ -115,7 +171,7 @@ fn rows(databases: &[Arc<Database>], show_deleted: bool) -> Result<RecordBatch, 
 }
 
 /// A retention period as people write it; the word `none`, like no text, keeps rows for ever.
-fn parse_retention(text: Option<&str>) -> Result<Option<Duration>, Failure> {
+pub(super) fn parse_retention(text: Option<&str>) -> Result<Option<Duration>, Failure> {
     match text {
         None => Ok(None),
         Some(text) if text.eq_ignore_ascii_case("none") => Ok(None),
@@ -125,8 +181,8 @@ fn parse_retention(text: Option<&str>) -> Result<Option<Duration>, Failure> {
     }
 }
 
-/// When a deleted database's data goes: a word in any case, or an RFC 3339 time, where the past means now.
-fn parse_hard_delete(text: Option<&str>, now_ms: i64) -> Result<HardDelete, Failure> {
+/// When the data of what is deleted goes: a word in any case, or an RFC 3339 time, where the past means now.
+pub(super) fn parse_hard_delete(text: Option<&str>, now_ms: i64) -> Result<HardDelete, Failure> {
     let Some(text) = text else {
         return Ok(HardDelete::Default);
     };
@@ -145,6 +201,16 @@ fn parse_hard_delete(text: Option<&str>, now_ms: i64) -> Result<HardDelete, Fail
                 Ok(HardDelete::AtMs(at_ms))
             }
         }
+    }
+}
+
+/// Rows that are deleted by themselves are gone at once, so no other time makes sense.
+pub(super) fn require_now(when: HardDelete) -> Result<(), Failure> {
+    match when {
+        HardDelete::Now | HardDelete::Default => Ok(()),
+        HardDelete::Never | HardDelete::AtMs(_) => Err(Failure::bad_request(
+            "data_only deletes rows at once: hard_delete_at can only be 'now'",
+        )),
     }
 }
 

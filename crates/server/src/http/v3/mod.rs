@@ -4,6 +4,10 @@ pub(crate) mod database;
 
 pub(crate) mod query;
 
+pub(crate) mod retention;
+
+pub(crate) mod table;
+
 pub(crate) mod token;
 
 pub(crate) mod write;

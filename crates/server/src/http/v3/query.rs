@@ -1,4 +1,4 @@
-//! `GET` and `POST /api/v3/query_sql`: one SQL statement in, rows in any format out.
+//! `GET` and `POST /api/v3/query_sql`: one SQL statement in, rows in any format out. A DELETE answers with the number of its rows.
 //!
 //! Parameters: spec/http-api.md §5.1; statuses: spec/query-sql.md §1.4. Not here: planning and running (`query`), how rows
 //! look (`encode`).
@@ -11,6 +11,7 @@ use query::{Parameter, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::auth::Caller;
 use crate::http::body::from_json;
 use crate::http::encode::accept::choose;
 use crate::http::encode::{self, Batches, Format};
@@ -43,14 +44,16 @@ struct BodyFields {
 pub(crate) async fn query_sql(
     services: &Services,
     head: &Parts,
+    caller: &Caller,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let (query, format) = if head.method == Method::POST {
+    let (mut query, format) = if head.method == Method::POST {
         from_body(&services.read_body(head, body).await?)?
     } else {
         from_url(head.uri.query())?
     };
     let format = choose(format, &head.headers)?;
+    query.may_delete = caller.may_delete(&query.database);
     let timer = QueryTimer::start(&services.metrics);
     let result = services.query.sql(query).await.map_err(planning_failure)?;
     let batches = until_dropped(result.batches, timer);
@@ -102,6 +105,7 @@ fn query_of(
         database,
         text,
         parameters,
+        may_delete: false,
     })
 }
 
