@@ -77,8 +77,6 @@ pub struct FileColumn {
     pub kind: ColumnKind,
     pub field: FieldRef,
     pub descriptor: ColumnDescPtr,
-    /// Bounds are kept per page, not only per row group.
-    pub page_bounds: bool,
 }
 
 /// A column chunk being written.
@@ -195,14 +193,9 @@ fn quickest_of_small(sizes: &[(u64, Encoding)]) -> Encoding {
 }
 
 fn library_properties(column: &FileColumn, encoding: Encoding) -> WriterPropertiesBuilder {
-    let statistics = if column.page_bounds {
-        EnabledStatistics::Page
-    } else {
-        EnabledStatistics::Chunk
-    };
     let properties = WriterProperties::builder()
         .set_compression(basic::Compression::ZSTD(zstd_level()))
-        .set_statistics_enabled(statistics)
+        .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
         .set_dictionary_enabled(encoding == Encoding::Dictionary);

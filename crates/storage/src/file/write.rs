@@ -126,13 +126,10 @@ impl FileWriter {
             .iter()
             .zip(schema.fields())
             .zip(file.schema_descr().columns())
-            .enumerate()
-            .map(|(at, ((column, field), descriptor))| FileColumn {
+            .map(|((column, field), descriptor)| FileColumn {
                 kind: column.kind,
                 field: FieldRef::clone(field),
                 descriptor: Arc::clone(descriptor),
-                // Within a page, tags behind the first have no order to prune by.
-                page_bounds: at == 0 || column.kind != ColumnKind::Tag,
             })
             .collect();
         Ok(Self {
