@@ -5,13 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use catalog::Limits;
+use runtime::object_store::remote;
+
+use crate::memory::Memory;
 
 /// Where objects are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectStoreKind {
     Memory,
+    /// As slow as a store far away, for tests.
+    MemoryThrottled,
     /// A folder, created when missing.
     File(PathBuf),
+    /// A bucket of S3, Google or Azure.
+    Remote(remote::Settings),
 }
 
 /// A path that needs no token (spec/auth-tokens.md §6.2).
@@ -39,10 +46,12 @@ pub struct Config {
     pub max_http_request_bytes: usize,
     pub wal_flush_interval: Duration,
     pub wal_snapshot_size: u32,
-    /// Memory for query execution.
-    pub query_memory_bytes: usize,
-    /// Buffered bytes at which rows become files early.
-    pub buffer_bytes_max: usize,
+    /// Whether damage in the log stops the start.
+    pub wal_replay_fail_on_error: bool,
+    /// From the moment a deleted table's data goes to the end of its entry in the catalog.
+    pub delete_grace: Duration,
+    /// The budget of all parts together.
+    pub memory: Memory,
     pub query_threads: usize,
     pub limits: Limits,
     /// Longest wait for open connections at shutdown.

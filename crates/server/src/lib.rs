@@ -7,7 +7,15 @@ pub mod config;
 
 pub mod duration;
 
+pub mod memory;
+
 pub mod node;
+
+pub mod verify;
+
+pub mod store;
+
+mod admission;
 
 mod auth;
 
@@ -16,5 +24,7 @@ mod http;
 // What a caller needs to fill in a `Config` and to tell time.
 pub use catalog::Limits;
 pub use config::{AuthorizationExempt, Config, ObjectStoreKind};
+pub use memory::{AskedMemory, Memory};
 pub use node::Node;
+pub use runtime::object_store::{Secret, remote};
 pub use runtime::{Clock, Error, ErrorKind, SystemClock};

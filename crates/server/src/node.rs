@@ -11,20 +11,24 @@ use std::time::Duration;
 use catalog::Catalog;
 use hyper::header::HeaderValue;
 use query::QueryEngine;
-use runtime::{Random, Store, SystemClock, Tasks, World, object_store};
+use runtime::{Clock, Random, SystemClock, Tasks, World};
 use storage::Engine;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::auth::Gate;
 use crate::http::encode::WholeResults;
-use crate::http::metrics::Metrics;
+use crate::http::metrics::{MemoryCollector, Metrics};
 use crate::http::{Services, connections};
-use crate::{Config, Error, ObjectStoreKind};
+use crate::{Config, Error, ObjectStoreKind, store};
 
 /// Longest wait for each background task once storage is closed.
 const TASKS_DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Segments of the log that a start holds decoded, however many processors there are.
+const SEGMENTS_AHEAD_MAX: usize = 4;
 
 /// A running node.
 pub struct Node {
@@ -41,10 +45,11 @@ impl Node {
     /// Errors say which step failed; whatever was opened before it is closed again.
     pub async fn start(config: Config) -> Result<Self, Error> {
         log_settings(&config);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let world = World {
-            clock: Arc::new(SystemClock::new()),
+            store: store::open(&config.object_store, &clock)?,
+            clock,
             random: Random::System,
-            store: open_store(&config.object_store)?,
             tasks: Tasks::new(),
         };
         let started = Self::start_in(&world, config).await;
@@ -56,6 +61,7 @@ impl Node {
 
     async fn start_in(world: &World, config: Config) -> Result<Self, Error> {
         let begun = world.clock.monotonic();
+        store::try_out(&config.object_store, &config.node_id, world).await?;
         let catalog = Catalog::open(&config.node_id, world, config.limits)
             .await
             .map(Arc::new)
@@ -86,7 +92,7 @@ impl Node {
     ) -> Result<Self, Error> {
         let query = QueryEngine::new(
             query::Config {
-                memory_bytes: config.query_memory_bytes,
+                memory_bytes: config.memory.query_bytes,
                 threads: config.query_threads,
             },
             Arc::clone(&storage),
@@ -125,11 +131,11 @@ impl Node {
         self.address
     }
 
-    /// Resolves when the node can no longer serve (lost its log, for example), with the reason.
+    /// Resolves when the node can no longer serve, because another process has taken over what it stores; with the reason.
     ///
-    /// Nothing reports such a loss yet: storage answers each write that it cannot make durable with an error instead.
+    /// Writes are answered with 503 from then on; whoever waits here should stop the node.
     pub async fn failed(&self) -> Error {
-        std::future::pending().await
+        self.storage.lost().await
     }
 
     /// Stops accepting, drains connections up to the timeout, flushes and closes storage.
@@ -155,30 +161,44 @@ impl std::fmt::Debug for Node {
     }
 }
 
-fn open_store(kind: &ObjectStoreKind) -> Result<Store, Error> {
-    match kind {
-        ObjectStoreKind::Memory => Ok(object_store::in_memory()),
-        ObjectStoreKind::File(folder) => object_store::in_folder(folder),
-    }
-}
-
 fn storage_config(config: &Config) -> storage::Config {
     storage::Config {
         node_id: config.node_id.clone(),
         local_folder: local_folder(&config.object_store),
         wal_flush_interval: config.wal_flush_interval,
         wal_snapshot_size: config.wal_snapshot_size,
+        log: log_settings_of(config),
         memory: storage::Memory {
-            buffer_bytes_max: config.buffer_bytes_max,
-            ..storage::Memory::default()
+            buffer_bytes_max: config.memory.buffer_bytes,
+            cache_bytes_max: config.memory.cache_bytes,
+            compaction_bytes_max: config.memory.compaction_bytes,
+            ingest_bytes_max: config.memory.ingest_bytes,
         },
+        delete_grace: config.delete_grace,
     }
 }
 
-fn local_folder(kind: &ObjectStoreKind) -> Option<PathBuf> {
+fn log_settings_of(config: &Config) -> storage::LogSettings {
+    let is_remote = matches!(config.object_store, ObjectStoreKind::Remote(_));
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    storage::LogSettings {
+        // Every flush is an object, which costs money where the store is somebody else's.
+        object_flush_interval: if is_remote {
+            config.wal_flush_interval
+        } else {
+            Duration::ZERO
+        },
+        fail_on_damage: config.wal_replay_fail_on_error,
+        read_ahead: processors.min(SEGMENTS_AHEAD_MAX),
+    }
+}
+
+pub(crate) fn local_folder(kind: &ObjectStoreKind) -> Option<PathBuf> {
     match kind {
-        ObjectStoreKind::Memory => None,
         ObjectStoreKind::File(folder) => Some(folder.clone()),
+        ObjectStoreKind::Memory | ObjectStoreKind::MemoryThrottled | ObjectStoreKind::Remote(_) => {
+            None
+        }
     }
 }
 
@@ -194,9 +214,20 @@ fn services(
     }
     let mut chance = [0; 16];
     world.random.fill(&mut chance)?;
+    let query = Arc::new(query);
+    let admission = Arc::new(Admission::new(config.memory.ingest_bytes));
+    let whole_results = Arc::new(WholeResults::new(config.memory.results_bytes));
+    let shares = MemoryCollector {
+        memory: config.memory,
+        storage: Arc::clone(&storage),
+        query: Arc::clone(&query),
+        admission: Arc::clone(&admission),
+        whole_results: Arc::clone(&whole_results),
+    };
     let metrics = Metrics::new(
         world,
         Arc::clone(&storage),
+        shares,
         &config.version,
         &config.revision,
     );
@@ -205,7 +236,7 @@ fn services(
         world: world.clone(),
         catalog,
         storage,
-        query: Arc::new(query),
+        query,
         metrics: Arc::new(metrics),
         gate: Gate::new(config.without_auth, config.disable_authz.clone()),
         version: header_value("version", &config.version)?,
@@ -213,7 +244,8 @@ fn services(
         revision: config.revision.clone(),
         process_id: uuid::Builder::from_random_bytes(chance).into_uuid(),
         request_bytes_max: config.max_http_request_bytes,
-        whole_results: Arc::new(WholeResults::new(config.query_memory_bytes)),
+        admission,
+        whole_results,
     })
 }
 
@@ -263,11 +295,11 @@ fn log_settings(config: &Config) {
         max_http_request_bytes = config.max_http_request_bytes,
         wal_flush_interval = ?config.wal_flush_interval,
         wal_snapshot_size = config.wal_snapshot_size,
-        query_memory_bytes = config.query_memory_bytes,
+        wal_replay_fail_on_error = config.wal_replay_fail_on_error,
         query_threads = config.query_threads,
-        buffer_bytes_max = config.buffer_bytes_max,
         limits = ?config.limits,
         shutdown_timeout = ?config.shutdown_timeout,
         "settings"
     );
+    tracing::info!("memory {}", config.memory);
 }

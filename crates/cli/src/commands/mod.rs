@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -13,6 +14,10 @@ use crate::environment::Environment;
 pub(crate) mod create_token;
 
 pub(crate) mod database;
+
+pub(crate) mod debug;
+
+pub(crate) mod object_store;
 
 pub(crate) mod query;
 
@@ -58,6 +63,9 @@ pub(crate) enum Command {
     /// Create a resource
     #[command(subcommand)]
     Create(Create),
+    /// Look into what a server keeps, without a server
+    #[command(subcommand)]
+    Debug(debug::Debug),
     /// Delete a resource
     #[command(subcommand)]
     Delete(Delete),
@@ -168,8 +176,10 @@ fn usage_error(
 }
 
 impl Command {
-    pub(crate) async fn run(self, environment: &Environment) -> Result<(), Failure> {
+    /// Errors are failures with exit code 1, but for `debug`, which tells its own.
+    pub(crate) async fn run(self, environment: &Environment) -> Result<ExitCode, Failure> {
         let (verb, result) = match self {
+            Self::Debug(command) => return Ok(command.run(environment).await),
             Self::Create(Create::Database(options)) => ("Create", options.run().await),
             Self::Create(Create::Table(options)) => ("Create", options.run().await),
             Self::Create(Create::Token(options)) => ("Create", options.run(environment).await),
@@ -182,7 +192,10 @@ impl Command {
             Self::Update(Update::Table(options)) => ("Update", options.run().await),
             Self::Write(options) => ("Write", options.run().await),
         };
-        result.map_err(|error| Failure { verb, error })
+        match result {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => Err(Failure { verb, error }),
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
-use server::{AuthorizationExempt, Config, Limits, Node, ObjectStoreKind};
+use server::{AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, memory};
 
+use crate::commands::object_store::ObjectStoreOptions;
 use crate::environment::Environment;
 use crate::logging::{self, LogOptions};
 use crate::memory_size::{self, MemorySize};
@@ -16,21 +17,13 @@ use crate::memory_size::{self, MemorySize};
 /// The revision of the source this binary was built from, or `unknown`.
 const REVISION: &str = env!("GNOMON_REVISION");
 
-/// Buffered bytes at which rows become files early, unless asked otherwise.
-const BUFFER_BYTES_MAX_BY_DEFAULT: u64 = 1 << 30;
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     node: NodeName,
 
-    /// Where to keep data: memory or file
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE", value_name = "STORE", default_value = "file", value_parser = parse_store)]
-    object_store: Store,
-
-    /// Folder of the object store `file`; ~/.influxdb when not given
-    #[arg(long, env = "INFLUXDB3_DATA_DIR", value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    object_store: ObjectStoreOptions,
 
     /// Address to listen on
     #[arg(long, env = "INFLUXDB3_HTTP_BIND_ADDR", value_name = "ADDR", default_value = "0.0.0.0:8181", value_parser = parse_address)]
@@ -64,13 +57,29 @@ pub(crate) struct Options {
     #[arg(long, alias = "wal-snapshot-size", env = "INFLUXDB3_WAL_FILES_PER_SNAPSHOT", value_name = "N", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
     wal_files_per_snapshot: u32,
 
-    /// Size of the buffer at which rows become files early
+    /// Stop the start when the log is damaged, instead of passing over what cannot be read
+    #[arg(long, env = "INFLUXDB3_WAL_REPLAY_FAIL_ON_ERROR")]
+    wal_replay_fail_on_error: bool,
+
+    /// From the moment a deleted table's data goes to the end of its entry in the catalog
+    #[arg(long, env = "INFLUXDB3_DELETE_GRACE_PERIOD", value_name = "DURATION", default_value = "24h", value_parser = crate::duration::parse)]
+    delete_grace_period: Duration,
+
+    /// Memory for everything together; 70% when not given
+    #[arg(long, env = "INFLUXDB3_MEMORY_LIMIT", value_name = "SIZE", value_parser = memory_size::parse)]
+    memory_limit: Option<MemorySize>,
+
+    /// Size of the buffer at which rows become files early; a share of the memory limit when not given
     #[arg(long, alias = "force-snapshot-mem-threshold", env = "INFLUXDB3_FORCE_SNAPSHOT_MEM_SIZE", value_name = "SIZE", value_parser = memory_size::parse)]
     force_snapshot_mem_size: Option<MemorySize>,
 
-    /// Memory for running queries
-    #[arg(long, alias = "exec-mem-pool-bytes", env = "INFLUXDB3_EXEC_MEM_POOL_SIZE", value_name = "SIZE", default_value = "20%", value_parser = memory_size::parse)]
-    exec_mem_pool_size: MemorySize,
+    /// Memory for running queries; a share of the memory limit when not given
+    #[arg(long, alias = "exec-mem-pool-bytes", env = "INFLUXDB3_EXEC_MEM_POOL_SIZE", value_name = "SIZE", value_parser = memory_size::parse)]
+    exec_mem_pool_size: Option<MemorySize>,
+
+    /// Memory for footers and indexes of files; a share of the memory limit when not given
+    #[arg(long, alias = "parquet-mem-cache-size", env = "INFLUXDB3_FILE_CACHE_SIZE", value_name = "SIZE", value_parser = memory_size::parse)]
+    file_cache_size: Option<MemorySize>,
 
     /// Threads for running queries; as many as processors when not given
     #[arg(
@@ -117,7 +126,7 @@ pub(crate) struct Options {
 /// The name, or the variable that has it.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct NodeName {
+pub(crate) struct NodeName {
     /// Name of this node: the prefix of all it stores, unique among running nodes
     #[arg(long, alias = "host-id", env = "INFLUXDB3_NODE_ID", value_name = "PREFIX", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     node_id: Option<String>,
@@ -128,7 +137,7 @@ struct NodeName {
 }
 
 impl NodeName {
-    fn resolve(&self, environment: &Environment) -> anyhow::Result<String> {
+    pub(crate) fn resolve(&self, environment: &Environment) -> anyhow::Result<String> {
         if let Some(name) = &self.node_id {
             return Ok(name.clone());
         }
@@ -139,24 +148,6 @@ impl NodeName {
                 "Must set INFLUXDB3_NODE_IDENTIFIER_PREFIX={variable} to a valid env var value for the node id"
             ),
         }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Store {
-    Memory,
-    File,
-    /// One of the names that documentation knows and this version does not serve.
-    Missing(String),
-}
-
-fn parse_store(text: &str) -> Result<Store, String> {
-    let name = text.to_ascii_lowercase();
-    match name.as_str() {
-        "memory" => Ok(Store::Memory),
-        "file" => Ok(Store::File),
-        "memory-throttled" | "s3" | "google" | "azure" => Ok(Store::Missing(name)),
-        _ => Err("the stores are memory, memory-throttled, file, s3, google and azure".to_string()),
     }
 }
 
@@ -236,15 +227,13 @@ impl Options {
             endpoint = self.telemetry_endpoint,
             "Initializing TelemetryStore with upload disabled."
         );
-        if self.object_store != Store::File && self.data_dir.is_some() {
-            tracing::warn!("--data-dir has no effect: the object store is not a file store");
-        }
+        self.object_store.log_notices();
     }
 
     fn config(&self, environment: &Environment, available_bytes: u64) -> anyhow::Result<Config> {
         Ok(Config {
             node_id: self.node.resolve(environment)?,
-            object_store: self.store()?,
+            object_store: self.object_store.kind()?,
             http_bind: self.http_bind,
             tcp_listener_file_path: self.tcp_listener_file_path.clone(),
             without_auth: self.without_auth,
@@ -255,8 +244,9 @@ impl Options {
             max_http_request_bytes: bytes_of(self.max_http_request_size, available_bytes),
             wal_flush_interval: self.wal_flush_interval,
             wal_snapshot_size: self.wal_files_per_snapshot,
-            query_memory_bytes: bytes_of(self.exec_mem_pool_size, available_bytes),
-            buffer_bytes_max: self.buffer_bytes_max(available_bytes),
+            wal_replay_fail_on_error: self.wal_replay_fail_on_error,
+            delete_grace: self.delete_grace_period,
+            memory: self.memory(available_bytes)?,
             query_threads: self
                 .num_datafusion_threads
                 .map_or_else(processors, std::num::NonZeroUsize::get),
@@ -273,32 +263,16 @@ impl Options {
         })
     }
 
-    fn store(&self) -> anyhow::Result<ObjectStoreKind> {
-        match &self.object_store {
-            Store::Memory => Ok(ObjectStoreKind::Memory),
-            Store::Missing(name) => {
-                bail!(
-                    "Cannot parse object store config: the object store '{name}' is not in this version yet, use file or memory"
-                )
-            }
-            Store::File => match (&self.data_dir, std::env::home_dir()) {
-                (Some(folder), _) => Ok(ObjectStoreKind::File(folder.clone())),
-                (None, Some(home)) => Ok(ObjectStoreKind::File(home.join(".influxdb"))),
-                (None, None) => bail!(
-                    "Cannot parse object store config: Specified 'File' for the object store; required configuration missing for data-dir"
-                ),
-            },
-        }
-    }
-
-    fn buffer_bytes_max(&self, available_bytes: u64) -> usize {
-        match self.force_snapshot_mem_size {
-            Some(size) => bytes_of(size, available_bytes),
-            None => {
-                let share = MemorySize::Percent(20).bytes(available_bytes);
-                usize::try_from(share.min(BUFFER_BYTES_MAX_BY_DEFAULT)).unwrap_or(usize::MAX)
-            }
-        }
+    fn memory(&self, available_bytes: u64) -> anyhow::Result<Memory> {
+        let bytes = |size: Option<MemorySize>| size.map(|size| size.bytes(available_bytes));
+        let asked = AskedMemory {
+            buffer_bytes: bytes(self.force_snapshot_mem_size),
+            query_bytes: bytes(self.exec_mem_pool_size),
+            cache_bytes: bytes(self.file_cache_size),
+        };
+        let limit = bytes(self.memory_limit)
+            .unwrap_or_else(|| memory::limit_by_default(available_bytes, &asked));
+        Ok(memory::shares(limit, &asked)?)
     }
 }
 
@@ -352,6 +326,8 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
+    use server::ObjectStoreKind;
+
     use super::*;
     use crate::commands::{self, Command};
 
@@ -380,20 +356,31 @@ mod tests {
         assert_eq!(config.wal_snapshot_size, 600);
         assert_eq!(config.max_http_request_bytes, 10 << 20);
         assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
-        assert_eq!(config.query_memory_bytes, config.buffer_bytes_max);
-        assert_eq!(config.query_memory_bytes as u64, 2 * GIGABYTE / 100 * 20);
+        assert_eq!(config.memory.limit_bytes, 2 * GIGABYTE / 100 * 70);
         assert!(!config.without_auth && config.disable_authz.is_empty());
     }
 
     #[test]
-    fn the_buffer_is_capped_only_by_default() {
-        let large = 100 * GIGABYTE;
+    fn sizes_come_out_of_the_memory_limit() {
+        let memory = |line: &str, available: u64| {
+            let line = format!("--node-id n {line}");
+            let memory = options(&line).memory(available);
+            memory.map_err(|error| error.to_string())
+        };
+        let large = memory("", 100 * GIGABYTE).expect("enough");
+        assert_eq!(large.limit_bytes, 70 * GIGABYTE);
+        assert_eq!(large.buffer_bytes, 128 << 20);
+        let asked = memory("--force-snapshot-mem-threshold 30%", 100 * GIGABYTE).expect("enough");
+        assert_eq!(asked.buffer_bytes as u64, 30 * GIGABYTE);
+        let asked = memory("--memory-limit 50% --parquet-mem-cache-size 8mb", GIGABYTE);
+        let asked = asked.expect("enough");
+        assert_eq!(asked.limit_bytes, GIGABYTE / 100 * 50);
+        assert_eq!(asked.cache_bytes, 8 << 20);
+        let refusal = memory("--memory-limit 512mb --exec-mem-pool-size 600mb", GIGABYTE);
         assert_eq!(
-            options("--node-id n").buffer_bytes_max(large) as u64,
-            GIGABYTE
+            refusal.expect_err("too much"),
+            "a memory limit of 512 MiB is too little: query 600 MiB and at least 24 MiB for the rest"
         );
-        let asked = options("--node-id n --force-snapshot-mem-threshold 50%");
-        assert_eq!(asked.buffer_bytes_max(large) as u64, 50 * GIGABYTE);
     }
 
     #[test]
@@ -408,7 +395,7 @@ mod tests {
             ObjectStoreKind::File(PathBuf::from("/d"))
         );
         assert_eq!(config.wal_snapshot_size, 1);
-        assert_eq!(config.query_memory_bytes, 3 << 20);
+        assert_eq!(config.memory.query_bytes, 3 << 20);
         assert_eq!(config.max_http_request_bytes, 1 << 20);
         assert_eq!(
             config.disable_authz,
@@ -421,17 +408,6 @@ mod tests {
         assert_eq!(config.query_threads, 3);
         assert_eq!(config.limits.tables, 7);
         assert_eq!(config.shutdown_timeout, Duration::ZERO);
-    }
-
-    #[test]
-    fn stores_that_are_missing_say_so() {
-        for store in ["s3", "Google", "azure", "memory-throttled"] {
-            let error = config(&format!("--node-id n --object-store {store}")).expect_err(store);
-            assert!(
-                error.to_string().contains("is not in this version yet"),
-                "{error}"
-            );
-        }
     }
 
     #[test]

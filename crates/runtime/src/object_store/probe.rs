@@ -39,10 +39,11 @@ enum Step {
 const STEPS: [(Step, &str); 7] = [
     (Step::Create, "create an object"),
     (Step::Read, "read it back"),
-    (Step::Refuse, "refuse to create it again (conditional put)"),
     (Step::Range, "read a range of it"),
     (Step::List, "list it by prefix"),
     (Step::ListAfter, "list what comes after it"),
+    // A store that does not refuse has other bytes there from now on.
+    (Step::Refuse, "refuse to create it again (conditional put)"),
     (Step::Delete, "delete it"),
 ];
 

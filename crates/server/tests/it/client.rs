@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use server::{Config, Node, ObjectStoreKind};
+use server::{AskedMemory, Config, Node, ObjectStoreKind};
 use tokio::net::TcpStream;
 
 /// Settings for tests: memory store, free port, no tokens.
@@ -22,8 +22,9 @@ pub(crate) fn config() -> Config {
         max_http_request_bytes: 10 << 20,
         wal_flush_interval: Duration::from_millis(10),
         wal_snapshot_size: 600,
-        query_memory_bytes: 256 << 20,
-        buffer_bytes_max: 256 << 20,
+        wal_replay_fail_on_error: false,
+        delete_grace: Duration::from_secs(86_400),
+        memory: server::memory::shares(1 << 30, &AskedMemory::default()).expect("enough"),
         query_threads: 2,
         limits: catalog::Limits::default(),
         shutdown_timeout: Duration::from_secs(30),

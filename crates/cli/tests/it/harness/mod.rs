@@ -9,6 +9,8 @@ pub(crate) mod fake_server;
 
 pub(crate) mod http;
 
+pub(crate) mod s3_server;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -147,6 +149,8 @@ impl Setup {
             Some(data) => command
                 .args(["--object-store", "file", "--data-dir"])
                 .arg(data),
+            // A test may bring a store of its own.
+            None if self.arguments.iter().any(|word| word == "--object-store") => &mut command,
             None => command.args(["--object-store", "memory"]),
         };
         if !self.with_auth {
