@@ -19,6 +19,9 @@ pub mod reader;
 
 pub mod run;
 
+mod overlaps;
+
 mod steps;
 
-pub use run::{Failure, Passed, run};
+pub use profile::Kind;
+pub use run::{Failure, Options, Passed, run};

@@ -206,6 +206,10 @@ impl Model {
                 if *acknowledged {
                     branch = with;
                 } else {
+                    for state in &mut branch {
+                        let waiting = state.resolve(orders[*at], operation);
+                        state.waiting.insert(orders[*at], waiting);
+                    }
                     branch.append(&mut with);
                 }
             }
@@ -270,6 +274,7 @@ impl Model {
             .any(|state| state.looks_like(found, floors))
         {
             self.states.retain(|state| state.looks_like(found, floors));
+            self.merge();
             return Ok(());
         }
         for size in 1..=LATE_TOGETHER_MAX.min(self.late.len()) {
@@ -362,10 +367,20 @@ impl Model {
         self.next_order - 1
     }
 
-    /// Drops states that are the same as another.
+    /// Drops states that are the same as another: for all that can still happen.
     fn merge(&mut self) {
+        // An order matters only against an operation that may still happen before it.
+        let open_since = self.late.iter().map(|late| late.order).min();
+        let open_since = open_since.unwrap_or(u32::MAX);
         let mut kept: Vec<State> = Vec::new();
-        for state in self.states.drain(..) {
+        for mut state in self.states.drain(..) {
+            let cells = state.tables.values_mut().flat_map(BTreeMap::values_mut);
+            for cell in cells.flat_map(BTreeMap::values_mut) {
+                if cell.order < open_since {
+                    cell.order = 0;
+                }
+            }
+            state.graves.retain(|grave| grave.order > open_since);
             let is_same =
                 |other: &State| other.taken == state.taken && other.tables == state.tables;
             if !kept.iter().any(is_same) {
@@ -464,6 +479,9 @@ impl State {
                         rows.remove(key);
                     }
                 }
+            }
+            if rows.is_empty() {
+                self.tables.remove(&grave.table);
             }
         }
         self.graves.push(grave);

@@ -10,6 +10,7 @@ use catalog::{Catalog, Limits};
 use runtime::clock::SimulatedClock;
 use runtime::sim::{Dice, FaultyStore};
 use runtime::{Clock, Random, Store, Tasks, World};
+use storage::verify::{self, Depth, Finding, FindingKind, Repair};
 use storage::{Config, Engine, Error, LogSettings, Memory};
 
 pub(crate) const NODE: &str = "node";
@@ -112,6 +113,33 @@ impl Node {
         // Whatever is left of it does no more.
         store.crash();
     }
+}
+
+/// What the check of stored data has to say against it, but for what is merely of no use.
+pub(crate) async fn verify(
+    store: &FaultyStore,
+    clock: &Arc<SimulatedClock>,
+) -> Result<Vec<Finding>, Error> {
+    let options = verify::Options {
+        node_id: NODE.to_string(),
+        local_folder: None,
+        depth: Depth::Whole,
+        repair: Repair::No,
+    };
+    let world = World {
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        random: Random::seeded(0),
+        store: Arc::new(store.another()) as Store,
+        tasks: Tasks::new(),
+    };
+    let mut findings = Vec::new();
+    let mut report = |finding: Finding| {
+        if !matches!(finding.kind, FindingKind::Orphan | FindingKind::Note) {
+            findings.push(finding);
+        }
+    };
+    verify::verify(&options, &world, &mut report).await?;
+    Ok(findings)
 }
 
 /// Leaves the log as a power cut in the middle of a flush would: behind its last segment stands a part of another flush.

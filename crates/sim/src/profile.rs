@@ -16,6 +16,8 @@ pub enum Kind {
     Delete,
     /// Reads while something else is under way.
     Meanwhile,
+    /// Writes, a delete, persisting and compaction at once.
+    Together,
     Retain,
     Wait,
     DropTable,
@@ -28,7 +30,7 @@ pub enum Kind {
     Haunt,
 }
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 18] = [
     Kind::Write,
     Kind::Writes,
     Kind::Unsynced,
@@ -37,6 +39,7 @@ const KINDS: [Kind; 17] = [
     Kind::Compact,
     Kind::Delete,
     Kind::Meanwhile,
+    Kind::Together,
     Kind::Retain,
     Kind::Wait,
     Kind::DropTable,
@@ -49,13 +52,18 @@ const KINDS: [Kind; 17] = [
 ];
 
 impl Kind {
+    /// The kind of this name, as a trace shows it.
+    pub fn named(name: &str) -> Option<Self> {
+        KINDS.into_iter().find(|kind| format!("{kind:?}") == name)
+    }
+
     /// The most that a seed may weigh it with.
     fn weight_max(self) -> u64 {
         match self {
             Self::Write => 40,
             Self::Persist => 16,
             Self::Compact | Self::Delete | Self::Crash => 12,
-            Self::Writes | Self::Unsynced | Self::Meanwhile | Self::Faults => 8,
+            Self::Writes | Self::Unsynced | Self::Meanwhile | Self::Together | Self::Faults => 8,
             Self::Read | Self::Restart | Self::TakeOver => 5,
             Self::Wait | Self::Retain => 4,
             Self::DropTable | Self::DropDatabase => 2,

@@ -20,13 +20,16 @@ use crate::reader::{ask, find};
 const START_NS: i64 = 1_770_091_506_000_000_000;
 
 /// Longest time a step may take, in real time.
-const STEP_MAX: Duration = Duration::from_secs(120);
+const STEP_MAX: Duration = Duration::from_secs(30);
 
 /// Longest time between two steps, in simulated time.
 const BETWEEN_STEPS_MAX_MS: u64 = 15_000;
 
 /// Steps told in a failure.
 const LAST_STEPS: usize = 12;
+
+/// Possible states beyond which a process is restarted, to know more.
+const STATES_MAX: usize = 24;
 
 /// Starts that may fail, while the store does, before the store is made to work.
 const FAILED_STARTS_MAX: usize = 3;
@@ -67,10 +70,22 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What a run is to leave out or to look at more closely.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Kinds of steps that do not come.
+    pub without: Vec<Kind>,
+    /// Whether an operation that failed, and whose effect was looked for in vain, may still happen at the next start.
+    /// Otherwise that is a failure.
+    pub strict: bool,
+}
+
 /// Runs one seed. Needs a runtime of one thread ([`runtime::sim::alone`]).
-pub async fn run(seed: u64) -> Result<Passed, Failure> {
+pub async fn run(seed: u64, options: &Options) -> Result<Passed, Failure> {
     let mut dice = Dice::new(seed);
-    let profile = Profile::draw(seed, &mut dice);
+    let mut profile = Profile::draw(seed, &mut dice);
+    let is_wanted = |kind: &Kind| !options.without.contains(kind);
+    profile.weights.retain(|(_, kind)| is_wanted(kind));
     let log_folder = match profile.log_in_folder {
         true => Some(tempfile::tempdir().map_err(|cause| Failure {
             seed,
@@ -93,6 +108,7 @@ pub async fn run(seed: u64) -> Result<Passed, Failure> {
         step: 0,
         is_failing: false,
         started: false,
+        strict: options.strict,
         trace: Vec::new(),
     };
     let outcome = run.all().await;
@@ -131,6 +147,7 @@ pub(crate) struct Run {
     pub(crate) is_failing: bool,
     /// Whether a process has started since the last whole look.
     pub(crate) started: bool,
+    pub(crate) strict: bool,
     pub(crate) trace: Vec<String>,
 }
 
@@ -151,7 +168,11 @@ impl Run {
         let weights = self.profile.weights.clone();
         for step in 0..self.profile.steps {
             self.step = step;
-            let kind = self.dice.weigh(&weights).unwrap_or(Kind::Write);
+            let mut kind = self.dice.weigh(&weights).unwrap_or(Kind::Write);
+            if self.model.states() > STATES_MAX {
+                // A start decides what may have happened.
+                kind = Kind::Crash;
+            }
             let taken = tokio::time::timeout(STEP_MAX, self.take(kind, processes)).await;
             processes = taken.map_err(|_| Wrong(format!("step {kind:?} does not end")))??;
             let moved = self.dice.below(BETWEEN_STEPS_MAX_MS);
@@ -176,6 +197,7 @@ impl Run {
         self.look(&node).await?;
         let store = node.store.another();
         self.healthy("the last close", node.close().await)?;
+        self.inspect(&store).await?;
         let node = self.open(&store).await?;
         self.look(&node).await?;
         node.crash().await;
@@ -304,6 +326,7 @@ impl Run {
         let store = node.store.another();
         node.crash().await;
         self.tear(torn)?;
+        self.inspect(&store).await?;
         self.open(&store).await
     }
 
@@ -319,6 +342,19 @@ impl Run {
                 .map_err(|cause| Wrong(format!("the log cannot be torn: {cause}")))?;
         }
         Ok(())
+    }
+
+    /// What is stored must be sound at every moment, whatever process has just died.
+    pub(crate) async fn inspect(&mut self, store: &FaultyStore) -> Checked<()> {
+        if self.log_folder.is_some() {
+            return Ok(());
+        }
+        let findings = crate::node::verify(store, &self.clock).await;
+        let findings = self.healthy("a look at what is stored", findings)?;
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Wrong(format!("what is stored is not sound: {findings:#?}")))
     }
 
     /// Compares the node with the model: everything, then some questions.
@@ -349,7 +385,7 @@ impl Run {
             );
         }
         self.model.observe(&found, &self.floors).map_err(Wrong)?;
-        if std::mem::take(&mut self.started) {
+        if std::mem::take(&mut self.started) || self.strict {
             // What the log had of operations that failed, this process has read.
             self.model.close();
         }

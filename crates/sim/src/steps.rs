@@ -10,11 +10,11 @@ use runtime::sim::Faults;
 use runtime::{Error, ErrorKind};
 use storage::{Precision, WriteError, WriteOutcome, WriteRequest};
 
-use crate::model::{Operation, Point, Question};
+use crate::model::{Operation, Point};
 use crate::node::{NODE, Node};
 use crate::points::lines;
 use crate::profile::Kind;
-use crate::reader::{ask, delete_request};
+use crate::reader::delete_request;
 use crate::run::{Checked, Processes, Run, Wrong};
 
 /// Turns given to requests so that all of them reach the log's queue before its flush ends.
@@ -22,7 +22,7 @@ const TURNS: usize = 200;
 
 /// What became of an operation that may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+pub(crate) enum Answer {
     Done,
     /// It may have happened.
     Failed,
@@ -48,18 +48,26 @@ impl Run {
                 if let Err(fault) = closed {
                     self.disturbed("close", &fault, self.is_failing || ghost.is_some())?;
                 }
+                self.inspect(&store).await?;
                 node = self.open(&store).await?;
             }
             Kind::TakeOver => {
                 if self.log_folder.is_some() {
                     self.refuse_second(&node).await?;
                 } else {
-                    let store = node.store.another();
                     if let Some(ghost) = ghost.take() {
                         ghost.crash().await;
                     }
-                    let next = self.open(&store).await?;
-                    ghost = Some(std::mem::replace(&mut node, next));
+                    let next = match self.dice.one_in(2) {
+                        true => self.take_over_in_the_middle(&node).await?,
+                        false => {
+                            let store = node.store.another();
+                            self.open(&store).await?
+                        }
+                    };
+                    let old = std::mem::replace(&mut node, next);
+                    old.store.set_faults(Faults::NONE);
+                    ghost = Some(old);
                 }
             }
             Kind::Haunt => {
@@ -80,6 +88,7 @@ impl Run {
                 }
             }
             Kind::Meanwhile => self.meanwhile(&node).await?,
+            Kind::Together => self.together(&node).await?,
             _ => self.act(kind, &node).await?,
         }
         Ok(Processes { node, ghost })
@@ -108,7 +117,7 @@ impl Run {
     }
 
     /// An error of an operation, which needs something that may be its cause.
-    fn disturbed(&mut self, what: &str, fault: &Error, may_fail: bool) -> Checked<()> {
+    pub(crate) fn disturbed(&mut self, what: &str, fault: &Error, may_fail: bool) -> Checked<()> {
         if !may_fail {
             return Err(Wrong(format!(
                 "{what} fails although nothing is in its way: {:?}: {fault}",
@@ -119,11 +128,16 @@ impl Run {
         self.permitted(what, fault)
     }
 
-    fn may_fail(&self, node: &Node) -> bool {
+    pub(crate) fn may_fail(&self, node: &Node) -> bool {
         self.is_failing || node.store.is_crashed()
     }
 
-    fn background(&mut self, what: &str, node: &Node, outcome: Result<(), Error>) -> Checked<()> {
+    pub(crate) fn background(
+        &mut self,
+        what: &str,
+        node: &Node,
+        outcome: Result<(), Error>,
+    ) -> Checked<()> {
         match outcome {
             Ok(()) => Ok(()),
             Err(fault) if fault.kind() == ErrorKind::Unsupported => Ok(()),
@@ -132,7 +146,7 @@ impl Run {
     }
 
     /// Judges the answer to a write request.
-    fn answer(
+    pub(crate) fn answer(
         &mut self,
         points: &[Point],
         outcome: Result<WriteOutcome, WriteError>,
@@ -154,7 +168,7 @@ impl Run {
         }
     }
 
-    fn record(&mut self, operation: Operation, answer: Answer) {
+    pub(crate) fn record(&mut self, operation: Operation, answer: Answer) {
         match answer {
             Answer::Done => self.model.certain(&operation),
             Answer::Failed => drop(self.model.doubtful(operation)),
@@ -213,7 +227,7 @@ impl Run {
         Ok(())
     }
 
-    fn draw_points(&mut self) -> Vec<Point> {
+    pub(crate) fn draw_points(&mut self) -> Vec<Point> {
         // The model is needed to draw rows that exist already.
         let model = std::mem::take(&mut self.model);
         let step = self.step;
@@ -517,62 +531,10 @@ impl Run {
         self.healthy("a refresh of the catalog", refreshed)?;
         Ok(Some(old))
     }
-
-    /// Reads while something else goes on: they see all that was acknowledged before, whatever is under way.
-    async fn meanwhile(&mut self, node: &Node) -> Checked<()> {
-        if self.model.is_open() || self.model.states() > 1 {
-            return Ok(());
-        }
-        let slow = Faults {
-            seed: self.dice.bits(),
-            slow: 500,
-            ..Faults::NONE
-        };
-        let faults = node.store.set_faults(slow);
-        let kind = *self.dice.pick(&[Kind::Persist, Kind::Compact]);
-        self.add(&format!(" {kind:?}"));
-        let questions: Vec<_> = (0..6)
-            .map(|at| match at % 2 {
-                0 => self.question(),
-                _ => {
-                    let name = self.drawer().table();
-                    let question = Question::all(self.floor(&name), 2);
-                    (name, question)
-                }
-            })
-            .collect();
-        let work = async {
-            match kind {
-                Kind::Persist => node.engine.persist().await,
-                _ => node.engine.compact().await,
-            }
-        };
-        let reads = async {
-            let mut answers = Vec::new();
-            for (name, question) in &questions {
-                answers.push(ask(node, name, question).await);
-                tokio::task::yield_now().await;
-            }
-            answers
-        };
-        let (outcome, answers) = tokio::join!(work, reads);
-        node.store.set_faults(faults);
-        self.background("work", node, outcome)?;
-        for ((name, mut question), answer) in questions.into_iter().zip(answers) {
-            let mut answer = self.healthy(&format!("a read of {name}"), answer)?;
-            // Time has passed: what has expired meanwhile may be there or not.
-            self.raise_floors(node);
-            let floor = self.floor(&name).max(*question.times.start());
-            question.times = floor..=*question.times.end();
-            answer.retain(|(_, time), _| *time >= floor);
-            self.compare(&name, &question, &answer)?;
-        }
-        Ok(())
-    }
 }
 
 /// Sends one request.
-async fn request(
+pub(crate) async fn request(
     node: &Node,
     points: &[Point],
     text: &str,

@@ -24,7 +24,7 @@ use super::faults::{Action, Fate, Faults, Judge};
 use crate::clock::SimulatedClock;
 
 /// The longest a slow operation takes, in simulated time.
-const SLOW_MAX_MS: u64 = 5_000;
+const SLOW_MAX_MS: u64 = 15;
 
 /// One process's way to objects in memory; clones share it.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! Runs of seeds: a fixed set always, any others by hand.
 //!
 //! `GNOMON_SIM_SEEDS=1000..2000` runs those, on `GNOMON_SIM_THREADS` threads; `GNOMON_SIM_SEED=1234` runs one and shows
-//! its trace: docs/simulation.md.
+//! its trace; `GNOMON_SIM_WITHOUT` leaves steps out: docs/simulation.md.
 
 use std::env;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use runtime::sim::{alone, in_parallel};
-use sim::{Failure, Passed};
+use sim::{Failure, Kind, Options, Passed};
 
 /// Run every time.
 const SEEDS: Range<u64> = 0..150;
@@ -18,8 +18,8 @@ const SEEDS: Range<u64> = 0..150;
 /// Differences told before the rest is given up.
 const FAILURES_MAX: usize = 10;
 
-fn run(seed: u64) -> Result<Passed, String> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| alone(sim::run(seed))));
+fn run(seed: u64, options: &Options) -> Result<Passed, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| alone(sim::run(seed, options))));
     match outcome {
         Ok(Ok(Ok(passed))) => Ok(passed),
         Ok(Ok(Err(failure))) => Err(failure.to_string()),
@@ -45,6 +45,18 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().expect("a number"))
 }
 
+/// Steps may be left out, such as `DropTable,TakeOver`, to look past a defect that is known.
+fn options() -> Options {
+    let names = env::var("GNOMON_SIM_WITHOUT").unwrap_or_default();
+    let names = names.split(',').filter(|name| !name.is_empty());
+    Options {
+        without: names
+            .map(|name| Kind::named(name).expect("a kind of step"))
+            .collect(),
+        strict: env::var("GNOMON_SIM_STRICT").is_ok(),
+    }
+}
+
 fn seeds() -> Range<u64> {
     let Ok(text) = env::var("GNOMON_SIM_SEEDS") else {
         return SEEDS;
@@ -57,12 +69,13 @@ fn seeds() -> Range<u64> {
 fn every_seed_does_what_the_model_does() {
     let failures = Mutex::new(Vec::new());
     let seeds = seeds();
+    let options = options();
     let threads = number("GNOMON_SIM_THREADS").unwrap_or(2) as usize;
     in_parallel(threads, seeds.clone(), |seed| {
         if failures.lock().expect("not poisoned").len() >= FAILURES_MAX {
             return;
         }
-        if let Err(failure) = run(seed) {
+        if let Err(failure) = run(seed, &options) {
             writeln!(std::io::stderr(), "{failure}\n").expect("told");
             failures.lock().expect("not poisoned").push(seed);
         }
@@ -81,7 +94,7 @@ fn replay() {
         .with_writer(std::io::stderr)
         .without_time()
         .init();
-    let outcome = alone(sim::run(seed)).expect("a runtime");
+    let outcome = alone(sim::run(seed, &options())).expect("a runtime");
     let trace = match &outcome {
         Ok(passed) => &passed.trace,
         Err(failure) => &failure.trace,
@@ -92,15 +105,21 @@ fn replay() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// Seeds without background work repeat to the letter.
+/// Seeds without background work repeat to the letter, as long as nothing depends on the order of the tables.
 #[test]
 fn a_seed_repeats() {
-    for seed in 0..12 {
-        let first = run(seed).unwrap_or_else(|failure| panic!("{failure}"));
-        if first.trace[0].contains("background: true") {
-            continue;
+    let options = Options {
+        without: vec![Kind::Crash],
+        ..Options::default()
+    };
+    let mut repeated = 0;
+    for seed in 0..20 {
+        let all = || run(seed, &options).unwrap_or_else(|failure| panic!("{failure}"));
+        let first = all();
+        if first.trace[0].contains("background: false") {
+            assert_eq!(first, all(), "seed {seed}");
+            repeated += 1;
         }
-        let again = run(seed).unwrap_or_else(|failure| panic!("{failure}"));
-        assert_eq!(first, again, "seed {seed}");
     }
+    assert!(repeated > 5);
 }
