@@ -10,7 +10,7 @@ use runtime::{Tasks, World};
 
 use crate::world::{TestWorld, describe};
 
-const STEPS: usize = 6;
+const STEPS: usize = 11;
 
 async fn step(catalog: &Catalog, number: usize) -> Result<(), Error> {
     let addition = |columns: &[(&str, ColumnKind)]| TableAdditions {
@@ -36,11 +36,26 @@ async fn step(catalog: &Catalog, number: usize) -> Result<(), Error> {
         }
         3 => catalog.create_admin_token().await.map(|_| ()),
         4 => catalog.delete_database("foo", HardDelete::Default).await,
-        _ => {
+        5 => {
             catalog
                 .delete_database("foo-20260203T040506", HardDelete::Never)
                 .await
         }
+        6 => {
+            let wanted = TableAdditions {
+                table: "u".to_string(),
+                ..addition(&[("host", ColumnKind::Tag)])
+            };
+            let kept = Some(Duration::from_secs(60));
+            catalog.create_table("bar", wanted, kept).await
+        }
+        7 => catalog.set_table_retention("bar", "u", None).await,
+        8 => {
+            let kept = Some(Duration::from_secs(3600));
+            catalog.set_database_retention("bar", kept).await
+        }
+        9 => catalog.delete_table("bar", "t", HardDelete::Now).await,
+        _ => catalog.remove_deleted(i64::MAX, |_| true).await.map(|_| ()),
     }
 }
 

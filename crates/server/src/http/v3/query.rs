@@ -47,15 +47,24 @@ pub(crate) async fn query_sql(
     caller: &Caller,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let (mut query, format) = if head.method == Method::POST {
+    let is_post = head.method == Method::POST;
+    let (mut query, format) = if is_post {
         from_body(&services.read_body(head, body).await?)?
     } else {
         from_url(head.uri.query())?
     };
     let format = choose(format, &head.headers)?;
-    query.may_delete = caller.may_delete(&query.database);
+    query.may_delete = is_post && caller.may_delete(&query.database);
     let timer = QueryTimer::start(&services.metrics);
-    let result = services.query.sql(query).await.map_err(planning_failure)?;
+    let planned = services.query.sql(query).await;
+    let result = planned.map_err(|error| match error.kind() {
+        // A GET changes nothing: browsers and proxies repeat it as they like, and any page can make them send one.
+        ErrorKind::Denied if !is_post => Failure::text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "a DELETE has to be sent with POST",
+        ),
+        _ => planning_failure(error),
+    })?;
     let batches = until_dropped(result.batches, timer);
     encode::respond(
         batches,
