@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use storage::{ErrorKind, WriteError};
+use storage::{ErrorKind, LogSettings, WriteError};
 
 use crate::model::{Fields, Model, Point, Question, Tags, ask, check_all};
 use crate::setup::{Home, Node, Options, eventually};
@@ -118,6 +118,33 @@ async fn the_log_in_an_object_store_shrinks_to_its_marks() {
         node.drop_engine().await;
     }
     assert_eq!(rows(&home.open().await, "m").await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_objects_cost_something_waiting_writes_share_them() {
+    let home = Home::memory();
+    let options = Options {
+        log: LogSettings {
+            object_flush_interval: Duration::from_secs(2),
+            ..LogSettings::default()
+        },
+        ..Options::default()
+    };
+    let node = home.open_with(options).await.expect("open");
+    node.write(&point("m", "a", "f", 1, 0).line()).await;
+    // The fence, and the first write, which nothing was to be waited for.
+    assert_eq!(home.log_objects().await.len(), 2);
+    let lines: Vec<String> = (1..30)
+        .map(|time| point("m", "a", "f", 1, time).line())
+        .collect();
+    futures::future::join_all(lines.iter().map(|line| node.write(line))).await;
+    let objects = home.log_objects().await.len();
+    assert!((3..=4).contains(&objects), "{objects}");
+    // A command does not wait for the pace, and neither does an orderly stop.
+    let queued = point("m", "a", "f", 1, 30).line();
+    node.write_with(&queued, true).await.expect("write");
+    node.close().await;
+    assert_eq!(rows(&home.open().await, "m").await, 31);
 }
 
 /// A folder whose log is one segment of five writes, of one row each.

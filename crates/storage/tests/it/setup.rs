@@ -12,7 +12,9 @@ use runtime::clock::SystemClock;
 use runtime::object_store::{ObjectStoreExt, Path, in_folder, in_memory};
 use runtime::sim::FaultyStore;
 use runtime::{Random, Store, Tasks, World};
-use storage::{Config, Engine, Error, LogSettings, Memory, Precision, WriteError, WriteOutcome, WriteRequest};
+use storage::{
+    Config, Engine, Error, LogSettings, Memory, Precision, WriteError, WriteOutcome, WriteRequest,
+};
 
 pub(crate) const DATABASE: &str = "db";
 
@@ -36,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) buffer_bytes_max: usize,
     /// Rows become files after this long; an hour means only when told to.
     pub(crate) persist_after: Duration,
+    pub(crate) log: LogSettings,
 }
 
 impl Default for Options {
@@ -43,6 +46,7 @@ impl Default for Options {
         Self {
             buffer_bytes_max: 256 << 20,
             persist_after: Duration::from_secs(3600),
+            log: LogSettings::default(),
         }
     }
 }
@@ -102,7 +106,7 @@ impl Home {
             },
             wal_flush_interval: options.persist_after,
             wal_snapshot_size: 1,
-            log: LogSettings::default(),
+            log: options.log,
             memory: Memory {
                 buffer_bytes_max: options.buffer_bytes_max,
                 ..Memory::default()
@@ -133,10 +137,7 @@ impl Home {
     /// Puts an object of no process into the store.
     pub(crate) async fn put(&self, path: &str, bytes: &'static [u8]) {
         let path = Path::from(path);
-        self.store()
-            .put(&path, bytes.into())
-            .await
-            .expect("put");
+        self.store().put(&path, bytes.into()).await.expect("put");
     }
 
     /// Names of the log's objects, sorted.
