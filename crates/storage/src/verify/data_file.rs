@@ -1,6 +1,6 @@
 //! One data file against what the manifest, the catalog and its own footer say of it.
 //!
-//! The file is read up to three times: for its checksum in pieces, for its keys and times, and for its fields a few at a time, so
+//! The file is read several times: for its checksums in pieces, for its keys and times, and for its fields a few at a time, so
 //! that memory does not grow with the number of columns. Layout: docs/formats/parquet.md.
 
 use std::ops::Range;
@@ -8,21 +8,23 @@ use std::panic::AssertUnwindSafe;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, TimestampNanosecondType};
+use bytes::Bytes;
 use catalog::{ColumnKind, Table};
 use futures::{FutureExt, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::PageIndexPolicy;
 use runtime::World;
 use runtime::object_store::{ObjectStoreExt, Path, StoreError, store_error};
 
 use super::{Depth, Finding};
 use crate::Error;
 use crate::batch::{rows_of_strings, widest_string};
-use crate::file::index::{self, IndexEntry, SeriesIndex};
-use crate::file::read::FileBytes;
-use crate::file::read::Section;
+use crate::file::checksums::{self, Checksums};
+use crate::file::index::{self, SeriesIndex, SeriesRows};
+use crate::file::read::{FileBytes, Section};
 use crate::file::write::WIDEST_STRING_KEY;
 use crate::manifest::FileEntry;
 use crate::schema::{COLUMN_TYPE, data_type};
@@ -72,7 +74,9 @@ impl From<String> for Fault {
 /// The footer, understood.
 struct Footer {
     metadata: ArrowReaderMetadata,
-    index: Vec<IndexEntry>,
+    /// Packed.
+    index: Bytes,
+    checksums: Checksums,
     widest_string: usize,
     /// Places of the columns.
     tags: Vec<usize>,
@@ -106,12 +110,23 @@ impl Check<'_> {
                 object.size, self.entry.bytes
             )));
         }
-        if self.depth == Depth::Whole {
-            self.check_sum().await?;
+        let tail = self.entry.footer_bytes;
+        if tail > self.entry.bytes {
+            return Err(Fault::Damaged(format!(
+                "its footer is of {tail} bytes, as the manifest says, and it of {}",
+                self.entry.bytes
+            )));
         }
+        if self.depth == Depth::Whole {
+            self.check_sum(0, self.entry.crc32, "its").await?;
+        }
+        let tail_start = self.entry.bytes - tail;
+        self.check_sum(tail_start, self.entry.footer_crc32, "its footer's")
+            .await?;
         let footer = self.footer().await?;
         self.check_columns(&footer)?;
         if self.depth == Depth::Whole {
+            self.check_pages(&footer).await?;
             self.check_keys_and_times(&footer).await?;
             let mut widest = 0;
             for fields in footer.fields.chunks(FIELDS_AT_ONCE) {
@@ -134,26 +149,47 @@ impl Check<'_> {
         }
     }
 
-    async fn check_sum(&self) -> Result<(), Fault> {
+    async fn get(&self, range: Range<u64>) -> Result<Bytes, Fault> {
+        let read = self.world.store.get_range(self.path, range).await;
+        read.map_err(|cause| self.store_fault(cause))
+    }
+
+    /// Compares the checksum of the file from `start` on.
+    async fn check_sum(&self, mut start: u64, expected: u32, whose: &str) -> Result<(), Fault> {
         let mut hasher = crc32fast::Hasher::new();
-        let mut start = 0;
         while start < self.entry.bytes {
-            let range: Range<u64> = start..self.entry.bytes.min(start + CHECKSUM_BYTES);
-            start = range.end;
-            let bytes = self
-                .world
-                .store
-                .get_range(self.path, range)
-                .await
-                .map_err(|cause| self.store_fault(cause))?;
-            hasher.update(&bytes);
+            let end = self.entry.bytes.min(start + CHECKSUM_BYTES);
+            hasher.update(&self.get(start..end).await?);
+            start = end;
         }
         let found = hasher.finalize();
-        if found != self.entry.crc32 {
+        if found != expected {
             return Err(Fault::Damaged(format!(
-                "its checksum is {found:08x}, the manifest says {:08x}",
-                self.entry.crc32
+                "{whose} checksum is {found:08x}, the manifest says {expected:08x}"
             )));
+        }
+        Ok(())
+    }
+
+    /// Compares the checksums of all pages, which queries go by.
+    async fn check_pages(&self, footer: &Footer) -> Result<(), Fault> {
+        for group in footer.metadata.metadata().row_groups() {
+            for column in group.columns() {
+                let (start, bytes) = column.byte_range();
+                let end = start.saturating_add(bytes);
+                let mut at = start;
+                while at < end {
+                    let wanted = at..end.min(at.saturating_add(CHECKSUM_BYTES));
+                    let wide = footer
+                        .checksums
+                        .around(&wanted)
+                        .map_err(|fault| fault.to_string())?;
+                    let bytes = self.get(wide.clone()).await?;
+                    let checked = footer.checksums.check(wide.start, &bytes);
+                    checked.map_err(|fault| fault.to_string())?;
+                    at = wide.end.max(wanted.end);
+                }
+            }
         }
         Ok(())
     }
@@ -164,7 +200,8 @@ impl Check<'_> {
 
     async fn footer(&self) -> Result<Footer, Fault> {
         let mut reader = self.reader();
-        let loading = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new());
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let loading = ArrowReaderMetadata::load_async(&mut reader, options);
         let metadata = self
             .decoded(loading)
             .await
@@ -174,34 +211,24 @@ impl Check<'_> {
             let mut pairs = file.key_value_metadata()?.iter();
             pairs.find(|pair| pair.key == key)?.value.as_deref()
         };
-        let section = value(index::KEY)
-            .and_then(Section::parse)
-            .ok_or_else(|| "it has no series index".to_string())?;
-        let index = self
-            .world
-            .store
-            .get_range(self.path, section.range())
-            .await
-            .map_err(|cause| self.store_fault(cause))?;
-        let index = SeriesIndex::decode(&index)
-            .and_then(SeriesIndex::entries)
+        let section = |key: &str| {
+            let range = Section::parse(value(key)?)?.range();
+            (range.start < range.end && range.end <= self.entry.bytes).then_some(range)
+        };
+        let index = section(index::KEY).ok_or_else(|| "it has no series index".to_string())?;
+        let index = self.get(index).await?;
+        let sums = section(checksums::KEY).ok_or_else(|| "it has no page checksums".to_string())?;
+        let checksums = Checksums::decode(&self.get(sums).await?, metadata.metadata())
             .map_err(|fault| fault.to_string())?;
         let widest_string = value(WIDEST_STRING_KEY)
             .and_then(|bytes| bytes.parse().ok())
             .ok_or_else(|| "it does not tell its longest string".to_string())?;
         let rows = u64::try_from(file.num_rows()).unwrap_or(0);
-        let indexed = index
-            .iter()
-            .fold(0_u64, |sum, one| sum.saturating_add(one.rows));
+        let (series, indexed) = count(&index).map_err(|fault| fault.to_string())?;
         let counts = [
             ("rows", rows, self.entry.rows, "the manifest says"),
             ("rows", rows, indexed, "its series index says"),
-            (
-                "series",
-                index.len() as u64,
-                self.entry.series,
-                "the manifest says",
-            ),
+            ("series", series, self.entry.series, "the manifest says"),
         ];
         for (what, found, said, who) in counts {
             if found != said {
@@ -212,6 +239,7 @@ impl Check<'_> {
         }
         let mut footer = Footer {
             index,
+            checksums,
             widest_string,
             tags: Vec::new(),
             time: usize::MAX,
@@ -265,7 +293,7 @@ impl Check<'_> {
     async fn check_keys_and_times(&self, footer: &Footer) -> Result<(), Fault> {
         let mut columns = footer.tags.clone();
         columns.push(footer.time);
-        let mut keys = Keys::new(&footer.index, footer.tags.len());
+        let mut keys = Keys::new(&footer.index, footer.tags.len())?;
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         self.read(footer, &columns, |batch| {
             let times = batch
@@ -356,34 +384,55 @@ impl Check<'_> {
     }
 }
 
+/// The numbers of series and rows in a packed index.
+fn count(packed: &[u8]) -> Result<(u64, u64), Error> {
+    let mut index = SeriesIndex::decode(packed)?;
+    let (mut series, mut rows) = (0_u64, 0_u64);
+    while let Some((_, of_key)) = index.next_series()? {
+        series += 1;
+        rows = rows.saturating_add(of_key.rows);
+    }
+    Ok((series, rows))
+}
+
 /// Follows the series index through the rows.
-struct Keys<'a> {
-    index: std::slice::Iter<'a, IndexEntry>,
+struct Keys {
+    index: SeriesIndex,
+    has_times: bool,
     tags: usize,
     /// Tag values of the series in progress, one per tag column.
     values: Vec<Option<String>>,
+    /// What the index says of it.
+    series: SeriesRows,
     rows_left: u64,
     last_time: Option<i64>,
 }
 
-impl<'a> Keys<'a> {
-    fn new(index: &'a [IndexEntry], tags: usize) -> Self {
-        Self {
-            index: index.iter(),
+impl Keys {
+    fn new(packed: &[u8], tags: usize) -> Result<Self, String> {
+        let index = SeriesIndex::decode(packed).map_err(|fault| fault.to_string())?;
+        Ok(Self {
+            has_times: index.has_times(),
+            index,
             tags,
             values: Vec::new(),
+            series: SeriesRows {
+                rows: 0,
+                first_time: 0,
+                last_time: 0,
+            },
             rows_left: 0,
             last_time: None,
-        }
+        })
     }
 
     fn next_series(&mut self) -> Result<(), String> {
-        let entry = self
+        let (key, series) = self
             .index
-            .next()
+            .next_series()
+            .map_err(|fault| fault.to_string())?
             .ok_or("it has more rows than its series index")?;
-        let mut values =
-            decode_series_key(&entry.key).ok_or("its series index has a key that is none")?;
+        let mut values = decode_series_key(key).ok_or("its series index has a key that is none")?;
         if values.len() > self.tags {
             return Err(format!(
                 "its series index has keys of {} tags, and there are {} tag columns",
@@ -393,7 +442,8 @@ impl<'a> Keys<'a> {
         }
         values.resize(self.tags, None);
         self.values = values;
-        self.rows_left = entry.rows;
+        self.rows_left = series.rows;
+        self.series = series;
         self.last_time = None;
         Ok(())
     }
@@ -410,16 +460,36 @@ impl<'a> Keys<'a> {
             for (tag, expected) in tags.iter().zip(&self.values) {
                 check_tag(tag, span.clone(), expected.as_deref())?;
             }
-            for time in &times[span.clone()] {
-                if self.last_time.is_some_and(|last| last >= *time) {
-                    return Err(format!(
-                        "its rows are not sorted: time {time} comes too late"
-                    ));
-                }
-                self.last_time = Some(*time);
-            }
-            self.rows_left -= rows as u64;
+            self.check_times(&times[span.clone()])?;
             start = span.end;
+        }
+        Ok(())
+    }
+
+    /// The next times of the series in progress.
+    fn check_times(&mut self, times: &[i64]) -> Result<(), String> {
+        let is_first = self.rows_left == self.series.rows;
+        if self.has_times && is_first && times.first() != Some(&self.series.first_time) {
+            return Err(format!(
+                "a series begins at {:?}, its series index says {}",
+                times.first(),
+                self.series.first_time
+            ));
+        }
+        for time in times {
+            if self.last_time.is_some_and(|last| last >= *time) {
+                return Err(format!(
+                    "its rows are not sorted: time {time} comes too late"
+                ));
+            }
+            self.last_time = Some(*time);
+        }
+        self.rows_left -= times.len() as u64;
+        if self.has_times && self.rows_left == 0 && self.last_time != Some(self.series.last_time) {
+            return Err(format!(
+                "a series ends at {:?}, its series index says {}",
+                self.last_time, self.series.last_time
+            ));
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ pub(super) struct Sweep<'a> {
 enum Named {
     /// Catalog, manifest and log know it, or it is live.
     Known,
-    /// Of a kind that the manifest names, and it does not name this one.
+    /// Of a kind that something must name, and nothing names this one.
     Unnamed(&'static str),
     /// A log segment that was set aside.
     SetAside,
@@ -68,7 +68,10 @@ pub(super) async fn check_delete_lists(
         }
         // Compaction may have done with the delete since the manifest was read.
         let now = super::manifest_log::read(paths, store).await?;
-        if now.manifest.is_none_or(|now| now.tombstones.contains_key(&entry.id)) {
+        if now
+            .manifest
+            .is_none_or(|now| now.tombstones.contains_key(&entry.id))
+        {
             let message = "the manifest names this list of deleted rows";
             findings.add(Finding::new(FindingKind::Missing, path, message));
         }
@@ -77,7 +80,12 @@ pub(super) async fn check_delete_lists(
 }
 
 impl Sweep<'_> {
-    pub(super) async fn run(&self, findings: &mut Findings<'_>) -> Result<(), Error> {
+    /// Looks at everything but what has just been set aside.
+    pub(super) async fn run(
+        &self,
+        set_aside: &[Path],
+        findings: &mut Findings<'_>,
+    ) -> Result<(), Error> {
         let prefix = Path::from(self.options.node_id.as_str());
         let mut objects = self.world.store.list(Some(&prefix));
         while let Some(object) = objects
@@ -85,7 +93,9 @@ impl Sweep<'_> {
             .await
             .map_err(|cause| store_error("list", &prefix, cause))?
         {
-            self.look(&object, &prefix, findings).await?;
+            if !set_aside.contains(&object.location) {
+                self.look(&object, &prefix, findings).await?;
+            }
         }
         drop(objects);
         if let Some(root) = &self.options.local_folder {
@@ -106,28 +116,36 @@ impl Sweep<'_> {
             Named::Unnamed(what) => match self.in_use {
                 InUse::Yes => (
                     FindingKind::Note,
-                    format!("the manifest does not name this {what}: the server is about to name it, or to remove it"),
+                    format!(
+                        "nothing names this {what}: the server is about to name it, or to remove it"
+                    ),
                     true,
                 ),
                 InUse::Unknown if self.is_young(object) => (
                     FindingKind::Note,
-                    format!("the manifest does not name this {what} of the last hour: a server may be about to"),
+                    format!("nothing names this {what} of the last hour: a server may be about to"),
                     true,
                 ),
                 _ => (
                     FindingKind::Orphan,
-                    format!("the manifest does not name this {what} of {} bytes", object.size),
+                    format!("nothing names this {what} of {} bytes", object.size),
                     true,
                 ),
             },
             Named::SetAside => (
                 FindingKind::Orphan,
-                format!("a damaged log segment of {} bytes that was set aside; nothing reads it", object.size),
+                format!(
+                    "a damaged log segment of {} bytes that was set aside; nothing reads it",
+                    object.size
+                ),
                 true,
             ),
             Named::Stranger => (
                 FindingKind::Orphan,
-                format!("nothing of a node has this name ({} bytes); it is left alone", object.size),
+                format!(
+                    "nothing of a node has this name ({} bytes); it is left alone",
+                    object.size
+                ),
                 false,
             ),
         };
@@ -184,6 +202,7 @@ impl Sweep<'_> {
                     }
                 }
             },
+            ["probe", ..] => Named::Unnamed("object with which a start tried the store"),
             ["deletes", name] => match number_in_name(name, "rows") {
                 None => Named::Stranger,
                 Some(id) if self.manifest.tombstones.contains_key(&id) => Named::Known,
@@ -211,7 +230,9 @@ impl Sweep<'_> {
         for entry in entries {
             let entry = entry.map_err(fault)?;
             let path = entry.path();
-            let Ok(kind) = entry.file_type() else { continue };
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
             if kind.is_dir() {
                 self.look_for_staged(&path, root, findings)?;
                 continue;
@@ -219,19 +240,29 @@ impl Sweep<'_> {
             let name = entry.file_name();
             let is_staged = name.to_str().and_then(|name| name.rsplit_once('#'));
             let is_staged = is_staged.is_some_and(|(object, number)| {
-                !object.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+                !object.is_empty()
+                    && !number.is_empty()
+                    && number.bytes().all(|b| b.is_ascii_digit())
             });
             if !is_staged {
                 continue;
             }
-            let object = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            let object = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
             let mut finding = match self.in_use {
                 InUse::No => Finding::new(
                     FindingKind::Orphan,
                     object,
                     "what is left of a put whose process died",
                 ),
-                _ => Finding::new(FindingKind::Note, object, "an object that is just being put"),
+                _ => Finding::new(
+                    FindingKind::Note,
+                    object,
+                    "an object that is just being put",
+                ),
             };
             if finding.kind == FindingKind::Orphan && self.may_repair {
                 fs::remove_file(&path).map_err(|cause| {

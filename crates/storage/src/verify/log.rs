@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use catalog::{ColumnKind, Snapshot, TableId};
-use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, cas};
-use runtime::{ErrorKind, Store};
+use runtime::Store;
+use runtime::object_store::{ObjectStoreExt, Path, PutPayload, cas, store_error};
 
 use super::leftovers::Sweep;
 use super::{Finding, FindingKind, Findings, Repaired};
@@ -17,7 +17,8 @@ use crate::paths::{Paths, number_in_name};
 use crate::schema::data_type;
 use crate::series::decode_series_key;
 use crate::wal::format::v1::{
-    DecodedBatch, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, decode_segment_header, next_frame,
+    DecodedBatch, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, decode_segment_header,
+    encode_segment_header, next_frame,
 };
 
 /// All that is known of the log.
@@ -225,14 +226,17 @@ fn check_batches(
     Ok(())
 }
 
-/// Tells what the log's faults cost, given what files cover; sets segments aside that are damaged and hold nothing any more.
+/// Tells what the log's faults cost, given what files cover; sets segments aside that are damaged and hold nothing any more, and
+/// answers the names they have then.
 pub(super) async fn judge(
     log: &LogRead,
     manifest: &Manifest,
     sweep: &Sweep<'_>,
     findings: &mut Findings<'_>,
-) -> Result<(), Error> {
+) -> Result<Vec<Path>, Error> {
     let covered = manifest.covered_sequence;
+    let mut aside = Vec::new();
+    let mut last_epoch = 0;
     for (at, segment) in log.segments.iter().enumerate() {
         let next = log.segments.get(at + 1);
         if let Some(epoch) = segment.epoch
@@ -244,20 +248,24 @@ pub(super) async fn judge(
             );
             findings.add(Finding::damaged(&segment.path, message));
         }
-        if let (Some(epoch), Some(after)) = (segment.epoch, next.and_then(|next| next.epoch))
-            && after < epoch
+        // Segments without frames are marks, which a later process may have put there.
+        if let Some(epoch) = segment.epoch
+            && !segment.runs.is_empty()
         {
-            let message = format!("it was written in epoch {epoch}, the next one in {after}");
-            findings.add(Finding::damaged(&segment.path, message));
+            if epoch < last_epoch {
+                let message =
+                    format!("it was written in epoch {epoch}, the one before it in {last_epoch}");
+                findings.add(Finding::damaged(&segment.path, message));
+            }
+            last_epoch = epoch;
         }
-        let is_over = segment.last_sequence() <= covered
-            && next.is_some_and(|next| next.last_sequence() > 0 || next.number > segment.number);
-        let mut set_aside = is_over && sweep.may_repair && !segment.faults.is_empty();
+        let set_aside = sweep.may_repair
+            && !segment.faults.is_empty()
+            && next.is_some()
+            && segment.last_sequence() <= covered
+            && costs(segment, next, covered) == Cost::Nothing;
         if set_aside {
-            set_aside = costs(segment, next, covered) == Cost::Nothing;
-        }
-        if set_aside {
-            rename_damaged(sweep, &segment.path).await?;
+            aside.push(sweep.set_aside(segment).await?);
         }
         for fault in &segment.faults {
             let mut finding = found(segment, fault, next, covered);
@@ -273,13 +281,34 @@ pub(super) async fn judge(
             "the log has rows of table {}, which does not exist any more",
             table.0
         );
-        findings.add(Finding::new(
-            FindingKind::Note,
-            sweep.paths.wal(),
-            message,
-        ));
+        findings.add(Finding::new(FindingKind::Note, sweep.paths.wal(), message));
     }
-    Ok(())
+    Ok(aside)
+}
+
+impl Sweep<'_> {
+    /// Gives a segment a name that nothing reads. In an object store an empty one takes its place: another process that was replaced
+    /// long ago must go on finding its number taken.
+    async fn set_aside(&self, segment: &Segment) -> Result<Path, Error> {
+        let (store, path) = (&self.world.store, &segment.path);
+        let fault = |cause| store_error("set aside", path, cause);
+        let aside = Path::from(format!("{path}.damaged"));
+        let Some(bytes) = cas::read(store, path).await? else {
+            return Ok(aside);
+        };
+        store.put(&aside, bytes.into()).await.map_err(fault)?;
+        if self.options.local_folder.is_some() {
+            store.delete(path).await.map_err(fault)?;
+            return Ok(aside);
+        }
+        let header = SegmentHeader {
+            epoch: segment.epoch.unwrap_or(self.manifest.epoch),
+            number: segment.number,
+        };
+        let mark = PutPayload::from(encode_segment_header(header).to_vec());
+        store.put(path, mark).await.map_err(fault)?;
+        Ok(aside)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -358,20 +387,5 @@ fn report_gaps(log: &LogRead, covered: u64, paths: &Paths, findings: &mut Findin
             }
             expected = expected.max(last.saturating_add(1));
         }
-    }
-}
-
-/// Gives a segment the name that nothing reads.
-async fn rename_damaged(sweep: &Sweep<'_>, path: &Path) -> Result<(), Error> {
-    let store = &sweep.world.store;
-    let aside = Path::from(format!("{path}.damaged"));
-    let fault = |cause| runtime::object_store::store_error("set aside", path, cause);
-    let Some(bytes) = cas::read(store, path).await? else {
-        return Ok(());
-    };
-    store.put(&aside, bytes.into()).await.map_err(fault)?;
-    match store.delete(path).await.map_err(fault) {
-        Err(gone) if gone.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }

@@ -266,8 +266,8 @@ pub async fn verify(
             // Who cannot read what is live must not decide what is not.
             may_repair: options.repair != Repair::No && snapshot.is_some(),
         };
-        log::judge(&log, manifest, &sweep, &mut findings).await?;
-        sweep.run(&mut findings).await?;
+        let set_aside = log::judge(&log, manifest, &sweep, &mut findings).await?;
+        sweep.run(&set_aside, &mut findings).await?;
     } else {
         findings.add(Finding::new(
             FindingKind::Note,
@@ -281,10 +281,7 @@ pub async fn verify(
 }
 
 /// Whether a server uses the folder, and its lock when a repair needs it.
-fn look_for_server(
-    options: &Options,
-    paths: &Paths,
-) -> Result<(InUse, Option<FolderLock>), Error> {
+fn look_for_server(options: &Options, paths: &Paths) -> Result<(InUse, Option<FolderLock>), Error> {
     let Some(root) = &options.local_folder else {
         return match options.repair {
             Repair::WhenAlone => Err(Error::invalid(

@@ -14,8 +14,12 @@ mod fencing;
 
 mod model;
 
+mod parquet_readers;
+
 mod random;
 
 mod setup;
+
+mod verify;
 
 mod workload;
