@@ -48,6 +48,10 @@ const RENAMED: &[(&str, &str)] = &[
         "INFLUXDB3_FORCE_SNAPSHOT_MEM_SIZE",
     ),
     (
+        "INFLUXDB3_PARQUET_MEM_CACHE_SIZE",
+        "INFLUXDB3_FILE_CACHE_SIZE",
+    ),
+    (
         "INFLUXDB3_WAL_SNAPSHOT_SIZE",
         "INFLUXDB3_WAL_FILES_PER_SNAPSHOT",
     ),

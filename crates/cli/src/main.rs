@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     // A thread that still waits for input must not hold up the exit.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             output::complain(failure);
             ExitCode::FAILURE

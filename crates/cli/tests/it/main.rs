@@ -30,8 +30,14 @@ mod write;
 
 mod query;
 
+mod debug_verify;
+
+mod memory;
+
 mod crash;
 
 mod rotate;
+
+mod object_store;
 
 mod data;

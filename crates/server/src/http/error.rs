@@ -15,8 +15,8 @@ use super::response::ResponseBody;
 use crate::auth::CredentialFault;
 use crate::{Error, ErrorKind};
 
-/// How long a client should wait when the node is stopping or overloaded.
-const RETRY_AFTER_S: &str = "5";
+/// How long a client should wait when the node is stopping or overloaded: a write has waited ten seconds already.
+const RETRY_AFTER_S: &str = "1";
 
 const UNAUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
 const MALFORMED_CREDENTIAL: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
@@ -31,7 +31,6 @@ pub(crate) struct Failure {
     body: String,
     /// What the log says; never a credential.
     reason: String,
-    retry: bool,
 }
 
 impl Failure {
@@ -42,7 +41,6 @@ impl Failure {
             status,
             reason: message.clone(),
             body: message,
-            retry: false,
         }
     }
 
@@ -54,7 +52,6 @@ impl Failure {
             status,
             body,
             reason,
-            retry: false,
         }
     }
 
@@ -78,7 +75,6 @@ impl Failure {
                 status,
                 body,
                 reason: message.to_string(),
-                retry: false,
             },
             Err(fault) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()),
         }
@@ -183,7 +179,10 @@ impl Failure {
     pub(crate) fn into_response(self) -> Response<ResponseBody> {
         let mut response = Response::new(ResponseBody::full(self.body));
         *response.status_mut() = self.status;
-        if self.retry {
+        if matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
@@ -196,7 +195,6 @@ impl Failure {
             status,
             body: body.to_string(),
             reason: reason.to_string(),
-            retry: false,
         }
     }
 }
@@ -213,10 +211,7 @@ impl From<Error> for Failure {
             ErrorKind::Limit => Self::json_error(StatusCode::UNPROCESSABLE_ENTITY, message),
             ErrorKind::TooLarge => Self::text(StatusCode::PAYLOAD_TOO_LARGE, message),
             ErrorKind::Unsupported => Self::text(StatusCode::METHOD_NOT_ALLOWED, message),
-            ErrorKind::Unavailable => Self {
-                retry: true,
-                ..Self::text(StatusCode::SERVICE_UNAVAILABLE, message)
-            },
+            ErrorKind::Unavailable => Self::text(StatusCode::SERVICE_UNAVAILABLE, message),
             ErrorKind::Corrupt | ErrorKind::Internal => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, message)
             }

@@ -10,20 +10,24 @@ use std::time::Duration;
 use hyper::{Response, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
+use query::QueryEngine;
 use runtime::{Clock, World};
 use storage::{Engine, Statistics};
 
+use super::encode::WholeResults;
 use super::response::{ResponseBody, typed};
 use super::router::ENDPOINTS;
 use crate::Error;
+use crate::admission::Admission;
+use crate::memory::Memory;
 
 /// Outcomes of a request, in the order of [`Series`].
 const STATUSES: [&str; 5] = [
@@ -75,7 +79,13 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(world: &World, storage: Arc<Engine>, version: &str, revision: &str) -> Self {
+    pub(crate) fn new(
+        world: &World,
+        storage: Arc<Engine>,
+        shares: MemoryCollector,
+        version: &str,
+        revision: &str,
+    ) -> Self {
         let mut registry = Registry::default();
         let requests = Family::default();
         let duration_s = HistogramFamily::new_with_constructor(duration_histogram);
@@ -109,6 +119,7 @@ impl Metrics {
             ]),
         );
         registry.register_collector(Box::new(StorageCollector(storage)));
+        registry.register_collector(Box::new(shares));
         registry.register_collector(Box::new(ProcessCollector {
             started_s: world.clock.now_ms() as f64 / 1e3,
         }));
@@ -355,10 +366,75 @@ fn encode_statistics(now: &Statistics, mut encoder: DescriptorEncoder<'_>) -> fm
         ),
     ];
     for (name, help, value) in sizes {
-        let value = i64::try_from(value).unwrap_or(i64::MAX);
-        encode_one(&mut encoder, name, help, &ConstGauge::new(value))?;
+        encode_one(&mut encoder, name, help, &gauge(value))?;
     }
     Ok(())
+}
+
+/// How much of each share of the memory budget is in use, and who was refused for want of it.
+#[derive(Debug)]
+pub(crate) struct MemoryCollector {
+    pub(crate) memory: Memory,
+    pub(crate) storage: Arc<Engine>,
+    pub(crate) query: Arc<QueryEngine>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) whole_results: Arc<WholeResults>,
+}
+
+impl Collector for MemoryCollector {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let used = [
+            ("buffer", self.storage.statistics().buffer_bytes),
+            ("query", self.query.memory_bytes() as u64),
+            ("ingest", self.admission.used_bytes()),
+            ("results", self.whole_results.used_bytes() as u64),
+        ];
+        encode_shares(&self.memory, &used, self.admission.refused(), encoder)
+    }
+}
+
+fn encode_shares(
+    memory: &Memory,
+    used: &[(&'static str, u64)],
+    refused: u64,
+    mut encoder: DescriptorEncoder<'_>,
+) -> fmt::Result {
+    encode_one(
+        &mut encoder,
+        "influxdb3_memory_limit_bytes",
+        "The memory budget",
+        &gauge(memory.limit_bytes),
+    )?;
+    let limits = memory.named().map(|(name, bytes)| (name, bytes as u64));
+    let families: [(&str, &str, &[(&'static str, u64)]); 2] = [
+        (
+            "influxdb3_memory_share_limit_bytes",
+            "Shares of the memory budget; writes wait at twice that of the buffer",
+            &limits,
+        ),
+        (
+            "influxdb3_memory_share_bytes",
+            "What is used of a share of the memory budget",
+            used,
+        ),
+    ];
+    for (name, help, shares) in families {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (share, bytes) in shares {
+            let labels = [("share", *share)];
+            gauge(*bytes).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    encode_one(
+        &mut encoder,
+        "influxdb3_write_requests_refused",
+        "Writes that found no room in the ingest share in time",
+        &ConstCounter::new(refused),
+    )
+}
+
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 /// What the operating system knows of this process; nothing where it has no `/proc`.
@@ -441,6 +517,7 @@ fn open_file_descriptors() -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::{AskedMemory, shares};
 
     #[test]
     fn counters_are_totals_and_the_text_ends_properly() {
@@ -457,7 +534,16 @@ mod tests {
                 encode_statistics(&statistics, encoder)
             }
         }
+        #[derive(Debug)]
+        struct FixedShares;
+        impl Collector for FixedShares {
+            fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+                let memory = shares(1 << 30, &AskedMemory::default()).map_err(|_| fmt::Error)?;
+                encode_shares(&memory, &[("buffer", 7), ("ingest", 0)], 2, encoder)
+            }
+        }
         let mut registry = Registry::default();
+        registry.register_collector(Box::new(FixedShares));
         registry.register_collector(Box::new(Fixed));
         registry.register_collector(Box::new(ProcessCollector { started_s: 1.5 }));
         let mut text = String::new();
@@ -468,6 +554,10 @@ mod tests {
             "influxdb3_wal_flush_seconds_total 1.5",
             "influxdb3_files 2",
             "process_start_time_seconds 1.5",
+            "influxdb3_memory_limit_bytes 1073741824",
+            "influxdb3_memory_share_limit_bytes{share=\"compaction\"} 137363456",
+            "influxdb3_memory_share_bytes{share=\"buffer\"} 7",
+            "influxdb3_write_requests_refused_total 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }

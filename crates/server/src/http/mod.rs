@@ -49,6 +49,7 @@ use self::metrics::{Meter, Metrics};
 use self::response::ResponseBody;
 use self::router::{ENDPOINTS, Route};
 use crate::Error;
+use crate::admission::{Admission, Admitted};
 use crate::auth::{Caller, Gate};
 
 const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
@@ -71,6 +72,8 @@ pub(crate) struct Services {
     pub(crate) process_id: Uuid,
     /// Of a body, before and after decompression.
     pub(crate) request_bytes_max: usize,
+    /// The memory of writes on their way to the buffer.
+    pub(crate) admission: Arc<Admission>,
     /// The memory of results that must be whole before they are sent.
     pub(crate) whole_results: Arc<WholeResults>,
 }
@@ -86,6 +89,18 @@ impl Services {
             .detach(change)
             .await
             .map_err(|fault| Error::internal("the change did not finish").with_source(fault))
+    }
+
+    /// The text of a write, with its part of the ingest share: to be kept until the rows are buffered.
+    async fn read_write(&self, head: &Parts, body: Incoming) -> Result<(Bytes, Admitted), Failure> {
+        body::read_admitted(
+            &head.headers,
+            body,
+            self.request_bytes_max,
+            &self.world.tasks,
+            &self.admission,
+        )
+        .await
     }
 
     async fn read_body(&self, head: &Parts, body: Incoming) -> Result<Bytes, Failure> {

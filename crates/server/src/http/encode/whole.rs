@@ -24,6 +24,11 @@ impl WholeResults {
         }
     }
 
+    /// Bytes taken now.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// A result that has no bytes yet.
     pub(crate) fn begin(self: &Arc<Self>, format: Format) -> WholeResult {
         WholeResult {

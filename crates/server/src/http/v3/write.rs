@@ -74,7 +74,7 @@ pub(crate) async fn write_lp(
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
     let parameters = decode_parameters(head.uri.query())?;
-    let body = services.read_body(head, body).await?;
+    let (body, admitted) = services.read_write(head, body).await?;
     let storage = Arc::clone(&services.storage);
     // A write that has begun is finished even if the client leaves: half a change of schema must not be dropped.
     services
@@ -89,8 +89,9 @@ pub(crate) async fn write_lp(
                 accept_partial: parameters.accept_partial,
                 no_sync: parameters.no_sync,
             };
-            let outcome = storage.write(request).await.map_err(refused)?;
-            report(&outcome)
+            let outcome = storage.write(request).await;
+            drop(admitted);
+            report(&outcome.map_err(refused)?)
         })
         .await??;
     Ok(empty(StatusCode::NO_CONTENT))
