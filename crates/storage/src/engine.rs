@@ -15,6 +15,7 @@ use crate::batch::Batch;
 use crate::buffer::{Buffer, TableBuffer};
 use crate::compact::Compactor;
 use crate::file::DataFile;
+use crate::file::cache::CacheStatistics;
 use crate::ingest::known::KnownSeries;
 use crate::ingest::{self, Context, Pass};
 use crate::live::Live;
@@ -406,6 +407,11 @@ impl Engine {
         // Whoever is persisting finishes first.
         self.persister.finish().await;
         Ok(())
+    }
+
+    /// What is kept of footers, and how often that helped.
+    pub fn footer_cache(&self) -> CacheStatistics {
+        self.live.footers.statistics()
     }
 
     pub fn statistics(&self) -> Statistics {

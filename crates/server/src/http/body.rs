@@ -18,7 +18,7 @@ use hyper::StatusCode;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use runtime::Tasks;
 
@@ -295,7 +295,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, String>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.patience.as_mut().reset(Instant::now() + STALL_MAX);
+            self.patience.as_mut().set(tokio::time::sleep(STALL_MAX));
             return Poll::Ready(frame.map(|frame| frame.map_err(|fault| fault.to_string())));
         }
         match self.patience.as_mut().poll(context) {

@@ -382,13 +382,29 @@ pub(crate) struct MemoryCollector {
 }
 
 impl Collector for MemoryCollector {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let cache = self.storage.footer_cache();
         let used = [
             ("buffer", self.storage.statistics().buffer_bytes),
             ("query", self.query.memory_bytes() as u64),
+            ("cache", cache.bytes),
             ("ingest", self.admission.used_bytes()),
             ("results", self.whole_results.used_bytes() as u64),
         ];
+        for (name, help, value) in [
+            (
+                "influxdb3_footer_cache_hits",
+                "Footers of data files that were at hand",
+                cache.hits,
+            ),
+            (
+                "influxdb3_footer_cache_misses",
+                "Footers of data files that had to be read",
+                cache.misses,
+            ),
+        ] {
+            encode_one(&mut encoder, name, help, &ConstCounter::new(value))?;
+        }
         encode_shares(&self.memory, &used, self.admission.refused(), encoder)
     }
 }
