@@ -89,7 +89,7 @@ fn failures_at_start_are_one_line_on_stderr() {
         ),
         (
             &["--node-id", "n", "--object-store", "s3"],
-            "Cannot parse object store config: the object store 's3' is not in this version yet",
+            "Cannot parse object store config: Error configuring Amazon S3: Generic S3 error: Missing bucket name",
         ),
         (
             &[
