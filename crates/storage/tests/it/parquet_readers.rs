@@ -3,7 +3,6 @@
 //! `GNOMON_PYTHON` names a Python with `pyarrow` and `duckdb`; then a missing library fails the test. Without it `python3` is tried,
 //! and what it lacks is passed over. The comparing is done by `compat/parquet_readers.py`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,8 +18,8 @@ use crate::setup::{Home, Node};
 /// What a reader says of a value: decimal, text, or the hexadecimal of a float's bytes.
 type Value = Option<String>;
 
-/// A row by column names, without nulls.
-type Row = BTreeMap<String, String>;
+/// A row as one text: names and values by name, without nulls.
+type Row = String;
 
 /// Rows and the lines that write them.
 #[derive(Default)]
@@ -56,6 +55,14 @@ fn string(value: &str) -> (String, String) {
     (format!("\"{quoted}\""), value.to_string())
 }
 
+fn row_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Row {
+    let mut row = String::with_capacity(64);
+    for (name, value) in pairs {
+        row.extend([name, "\u{1f}", value, "\u{1e}"]);
+    }
+    row
+}
+
 impl Lines {
     fn add(
         &mut self,
@@ -64,7 +71,8 @@ impl Lines {
         fields: &[(&str, (String, String))],
         time: i64,
     ) {
-        let mut row = Row::from([("time".to_string(), time.to_string())]);
+        let said_time = time.to_string();
+        let mut pairs = vec![("time", said_time.as_str())];
         self.text.push_str(table);
         for (name, value) in tags {
             let escaped = value
@@ -73,15 +81,16 @@ impl Lines {
                 .replace(',', "\\,")
                 .replace('=', "\\=");
             write!(self.text, ",{name}={escaped}").expect("to memory");
-            row.insert(name.to_string(), value.to_string());
+            pairs.push((name, value));
         }
         for (at, (name, (written, said))) in fields.iter().enumerate() {
             let before = if at == 0 { ' ' } else { ',' };
             write!(self.text, "{before}{name}={written}").expect("to memory");
-            row.insert(name.to_string(), said.clone());
+            pairs.push((name, said));
         }
         writeln!(self.text, " {time}").expect("to memory");
-        self.rows.push(row);
+        pairs.sort_unstable();
+        self.rows.push(row_of(pairs.into_iter()));
     }
 }
 
@@ -286,22 +295,22 @@ async fn any_reader_reads_our_files() {
             let (names, read) = read(&path);
             assert!(is_sorted(&names, &read, table), "{table}");
             let dump = dumps.path().join(format!("{}.jsonl", arguments.len()));
+            let mut by_name: Vec<usize> = (0..names.len()).collect();
+            by_name.sort_unstable_by_key(|at| &names[*at]);
             let mut text = String::new();
             for row in &read {
                 writeln!(text, "{}", json(row)).expect("to memory");
-                let pairs = names.iter().cloned().zip(row.iter().cloned());
-                rows.push(
-                    pairs
-                        .filter_map(|(name, value)| Some((name, value?)))
-                        .collect(),
-                );
+                let present = by_name
+                    .iter()
+                    .filter_map(|at| Some((names[*at].as_str(), row[*at].as_deref()?)));
+                rows.push(row_of(present));
             }
             fs::write(&dump, text).expect("write");
             arguments.extend([path, dump]);
         }
         let mut expected = lines.rows.clone();
-        expected.sort();
-        rows.sort();
+        expected.sort_unstable();
+        rows.sort_unstable();
         assert_eq!(rows.len(), expected.len(), "{table}");
         assert!(
             rows == expected,
