@@ -1,18 +1,22 @@
-//! Killing a server in the middle of sustained writing, again and again: nothing acknowledged is lost, nothing appears
-//! that was not sent, and a row that was once seen after a restart stays (docs/architecture.md, invariants 5 and 6).
+//! Killing a server in the middle of sustained writing, deleting, compacting and expiring, again and again: nothing
+//! acknowledged is lost, nothing appears that was not sent, what was deleted does not come back, and a row that was once
+//! seen after a restart stays (docs/architecture.md, invariants 5 and 6).
 //!
 //! `GNOMON_CRASH_ROUNDS` says how often (5), `GNOMON_SEED` repeats the moments of a failed run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::harness::chance::Chance;
 use crate::harness::http::Connection;
 use crate::harness::{Server, Setup, parquet_files, temporary_folder};
 
 const WRITERS: u64 = 4;
+
+/// A database whose rows are kept for an hour.
+const BRIEF: &str = "brief";
 
 /// A row: who wrote it and its number, which is also its time and its field.
 type Row = (u64, u64);
@@ -23,11 +27,34 @@ struct Told {
     acknowledged: BTreeSet<Row>,
     /// Sent, but the answer never came.
     in_flight: BTreeSet<Row>,
+    /// Deleted, and the answer came.
+    deleted: BTreeSet<Row>,
+    /// To be deleted by a request whose answer never came.
+    perhaps_deleted: BTreeSet<Row>,
     /// The first number that was never sent.
     next_number: u64,
 }
 
-/// Writes small batches until the connection breaks.
+/// A delete of some of a writer's rows, and which they are.
+fn deletion(writer: u64, next_number: u64, chance: &mut Chance) -> (String, BTreeSet<Row>) {
+    let from = chance.within(0..next_number.max(1));
+    let to = from + chance.within(1..40);
+    let (lower, upper) = match chance.within(0..2) {
+        // By tags and time, or by a field.
+        0 => (
+            format!("time >= to_timestamp_nanos({from})"),
+            format!("time < to_timestamp_nanos({to})"),
+        ),
+        _ => (format!("number >= {from}"), format!("number < {to}")),
+    };
+    let statement = format!("DELETE FROM crash WHERE writer = 'w{writer}' AND {lower} AND {upper}");
+    (
+        statement,
+        (from..to).map(|number| (writer, number)).collect(),
+    )
+}
+
+/// Writes small batches, and deletes some rows, until the connection breaks.
 fn write_until_it_breaks(
     server: std::net::SocketAddr,
     writer: u64,
@@ -47,6 +74,30 @@ fn write_until_it_breaks(
         return told;
     };
     loop {
+        if told.next_number > 1 && chance.within(0..25) == 0 {
+            let (statement, rows) = deletion(writer, told.next_number, &mut chance);
+            let body = serde_json::json!({"db": "crash", "q": statement, "format": "json"});
+            let asked = connection.ask(
+                "POST",
+                "/api/v3/query_sql",
+                None,
+                body.to_string().as_bytes(),
+            );
+            match asked {
+                // The first rows may not have been written yet, and with them the table.
+                Ok(answer) if told.acknowledged.is_empty() && first_number == 1 => {
+                    assert!(answer.status < 500, "{}", answer.text());
+                }
+                Ok(answer) => assert_eq!(answer.status, 200, "{}", answer.text()),
+                Err(_) => {
+                    assert!(may_break.load(Ordering::SeqCst), "a delete broke off");
+                    told.perhaps_deleted = rows;
+                    return told;
+                }
+            }
+            told.acknowledged.retain(|row| !rows.contains(row));
+            told.deleted.extend(rows);
+        }
         let batch: Vec<Row> = (0..chance.within(1..6))
             .map(|offset| (writer, told.next_number + offset))
             .collect();
@@ -78,6 +129,38 @@ fn write_until_it_breaks(
                 return told;
             }
         }
+    }
+}
+
+/// Writes rows of now and rows that have expired already until the connection breaks; answers how many of now were acknowledged.
+fn write_what_expires(
+    server: std::net::SocketAddr,
+    first_number: u64,
+    may_break: &AtomicBool,
+) -> u64 {
+    let mut number = first_number;
+    let Ok(mut connection) = Connection::open(server) else {
+        return number;
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos() as i64;
+    loop {
+        let fresh = now - 600_000_000_000 + number as i64;
+        let expired = now - 7_200_000_000_000 + number as i64;
+        let lines = format!(
+            "brief,kind=fresh number={number}i {fresh}\nbrief,kind=expired number={number}i {expired}\n"
+        );
+        let target = format!("/api/v3/write_lp?db={BRIEF}&precision=nanosecond");
+        match connection.ask("POST", &target, None, lines.as_bytes()) {
+            Ok(answer) => assert_eq!(answer.status, 204, "{}", answer.text()),
+            Err(_) => {
+                assert!(may_break.load(Ordering::SeqCst), "a write broke off");
+                return number;
+            }
+        }
+        number += 1;
     }
 }
 
@@ -124,6 +207,13 @@ fn nothing_acknowledged_is_lost() {
     let server = Server::start(setup.clone());
     // The first write would create it too, but a first round may end before any.
     server.cli(&["create", "database"], &["crash"]).succeeded();
+    server
+        .cli(
+            &["create", "database"],
+            &["--retention-period", "1h", BRIEF],
+        )
+        .succeeded();
+    let mut next_brief = 0;
     let mut server = Some(server);
 
     for round in 0..rounds {
@@ -140,20 +230,30 @@ fn nothing_acknowledged_is_lost() {
                 })
             })
             .collect();
+        let brief = {
+            let may_break = Arc::clone(&may_break);
+            std::thread::spawn(move || write_what_expires(address, next_brief, &may_break))
+        };
         let moment = Duration::from_millis(chance.within(20..1500));
         std::thread::sleep(moment);
         may_break.store(true, Ordering::SeqCst);
         running.kill();
 
         let mut in_flight = BTreeSet::new();
+        let mut perhaps_deleted = BTreeSet::new();
         let mut acknowledged_count = 0;
+        let mut deleted_count = 0;
         for (writer, handle) in (0..WRITERS).zip(writers) {
             let told = handle.join().expect("a writer's assertions hold");
             acknowledged_count += told.acknowledged.len();
+            deleted_count += told.deleted.len();
+            expected.retain(|row| !told.deleted.contains(row));
             expected.extend(told.acknowledged);
+            perhaps_deleted.extend(told.perhaps_deleted);
             in_flight.extend(told.in_flight);
             next_numbers.insert(writer, told.next_number);
         }
+        let acknowledged_brief = brief.join().expect("a writer's assertions hold");
 
         // Sometimes the machine is so unlucky as to die during the restart too.
         let deaths_at_start = chance.within(0..3);
@@ -166,12 +266,16 @@ fn nothing_acknowledged_is_lost() {
         let found = rows(&restarted);
         let files = parquet_files(folder.path());
         println!(
-            "crash: round {round}: killed after {moment:?}, {acknowledged_count} rows acknowledged, {} in flight, \
+            "crash: round {round}: killed after {moment:?}, {acknowledged_count} rows acknowledged, {} in flight, {deleted_count} deleted, \
              {deaths_at_start} deaths at start, {} rows found, {files} files",
             in_flight.len(),
             found.len(),
         );
-        let lost: Vec<&Row> = expected.difference(&found).take(10).collect();
+        let lost: Vec<&Row> = expected
+            .difference(&found)
+            .filter(|row| !perhaps_deleted.contains(row))
+            .take(10)
+            .collect();
         assert!(lost.is_empty(), "acknowledged rows are lost: {lost:?}");
         let invented: Vec<&Row> = found
             .iter()
@@ -182,6 +286,22 @@ fn nothing_acknowledged_is_lost() {
             invented.is_empty(),
             "rows appeared that were not sent or were gone: {invented:?}"
         );
+        let brief = restarted.query(
+            BRIEF,
+            "SELECT count(*) AS n, max(number) AS last, count(DISTINCT number) AS d FROM brief WHERE kind = 'fresh'",
+        );
+        if acknowledged_brief > 0 {
+            let n = brief[0]["n"].as_u64().expect("a count");
+            // One more may have been in flight.
+            assert!(
+                (acknowledged_brief..=acknowledged_brief + 1).contains(&n),
+                "{n} rows of {acknowledged_brief}"
+            );
+            assert_eq!(brief[0]["n"], brief[0]["d"]);
+            let expired = "SELECT count(*) AS n FROM brief WHERE kind = 'expired'";
+            assert_eq!(restarted.query(BRIEF, expired)[0]["n"], 0);
+            next_brief = n;
+        }
         // From now on, what has survived must stay, and what has not must not come back.
         expected = found;
         server = Some(restarted);
@@ -193,6 +313,11 @@ fn nothing_acknowledged_is_lost() {
         parquet_files(folder.path()) > 0,
         "no row was persisted during the run"
     );
+    let compacted = last.query(
+        "crash",
+        "SELECT count(*) AS n FROM system.compaction WHERE reason = 'merge'",
+    );
+    println!("crash: {} merges by the last server", compacted[0]["n"]);
     last.stop();
     let again = Server::start(setup);
     assert_eq!(rows(&again), expected);

@@ -56,6 +56,7 @@ impl Ingest {
                 buffer: &self.buffer,
                 known: &self.known,
                 now_ns: NOW_NS,
+                cells_max: u64::MAX,
             };
             let additions = match pass(request, &context)? {
                 Pass::Ready { batches, outcome } => return Ok((batches, outcome)),

@@ -127,7 +127,16 @@ async fn deletes_keep_their_place_among_writes_and_persists() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_without_an_answer_has_happened_or_not() {
-    for (lost, refused) in [(1, 0), (2, 0), (3, 0), (0, 1), (0, 2), (0, 3), (0, 5), (1, 3)] {
+    for (lost, refused) in [
+        (1, 0),
+        (2, 0),
+        (3, 0),
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (0, 5),
+        (1, 3),
+    ] {
         let home = Home::faulty();
         let node = home.open().await;
         let mut model = Model::default();

@@ -120,11 +120,7 @@ impl Model {
 }
 
 /// Deletes in a node; answers how many rows it says went. A table that does not exist has none.
-pub(crate) async fn delete(
-    node: &Node,
-    table: &str,
-    deletion: &Deletion,
-) -> Result<u64, Error> {
+pub(crate) async fn delete(node: &Node, table: &str, deletion: &Deletion) -> Result<u64, Error> {
     let snapshot = node.catalog.snapshot();
     let Some(database) = snapshot.database(DATABASE) else {
         return Ok(0);
@@ -159,7 +155,10 @@ pub(crate) async fn delete(
         series_filter: deletion.tag.clone().map(|(tag, value)| filter(tag, value)),
         row_filter,
     };
-    node.engine.delete(request).await.map(|deleted| deleted.rows)
+    node.engine
+        .delete(request)
+        .await
+        .map(|deleted| deleted.rows)
 }
 
 /// What to ask of a table.

@@ -46,7 +46,7 @@ impl Connection {
             format!("authorization: Bearer {token}\r\n")
         });
         let length = body.len();
-        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n{authorization}content-length: {length}\r\n\r\n").into_bytes();
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{authorization}content-length: {length}\r\n\r\n").into_bytes();
         request.extend_from_slice(body);
         self.send(&request)?;
         self.answer()
