@@ -422,11 +422,11 @@ fn encode_shares(
         &gauge(memory.limit_bytes),
     )?;
     let limits = memory.named().map(|(name, bytes)| (name, bytes as u64));
-    let families: [(&str, &str, &[(&'static str, u64)]); 2] = [
+    let families = [
         (
             "influxdb3_memory_share_limit_bytes",
             "Shares of the memory budget; writes wait at twice that of the buffer",
-            &limits,
+            limits.as_slice(),
         ),
         (
             "influxdb3_memory_share_bytes",

@@ -18,7 +18,7 @@ pub(crate) enum Debug {
     /// Try an object store, without a server
     ObjectStoreCheck(Box<object_store_check::Options>),
     /// Check everything that a server has stored
-    Verify(verify::Options),
+    Verify(Box<verify::Options>),
 }
 
 impl Debug {

@@ -51,7 +51,7 @@ enum Format {
 }
 
 impl Options {
-    pub(crate) async fn run(self, environment: &Environment) -> ExitCode {
+    pub(crate) async fn run(self: Box<Self>, environment: &Environment) -> ExitCode {
         match self.verify(environment).await {
             Ok(summary) if summary.is_clean() => ExitCode::SUCCESS,
             Ok(_) => ExitCode::FAILURE,
