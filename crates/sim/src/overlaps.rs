@@ -173,6 +173,8 @@ impl Run {
         let next = next?;
         match &outcome {
             Ok(()) => self.add(" done"),
+            // Its successor has replaced the files that it knows.
+            Err(fault) if fault.message().ends_with("is gone") => self.add(" misses a file"),
             Err(fault) => self.disturbed("the old process", fault, true)?,
         }
         if let Some(operation) = operation {

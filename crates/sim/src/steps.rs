@@ -504,6 +504,8 @@ impl Run {
         };
         match &outcome {
             Ok(()) => self.add(" done"),
+            // Its successor has replaced the files that it knows.
+            Err(fault) if fault.message().ends_with("is gone") => self.add(" misses a file"),
             Err(fault) => self.disturbed("the old process", fault, true)?,
         }
         let is_write = matches!(operation, Some(Operation::Write(_)));
