@@ -253,6 +253,7 @@ impl Run {
 
     /// Starts a process on the objects behind `store`, whatever it takes. It fails as the store did, and may die on its way up.
     pub(crate) async fn open(&mut self, store: &FaultyStore) -> Checked<Node> {
+        let is_raced = self.profile.background;
         for attempt in 0..=FAILED_STARTS_MAX {
             let is_last = attempt == FAILED_STARTS_MAX;
             let way = store.another();
@@ -277,6 +278,10 @@ impl Run {
                 Ok(node) => {
                     self.started = true;
                     return Ok(node);
+                }
+                // The process to be taken over works on meanwhile and may get in between.
+                Err(fault) if !is_last && is_raced && fault.kind() == ErrorKind::Conflict => {
+                    self.add(&format!(" start failed: {fault}"));
                 }
                 Err(fault) if !is_last && (dies || self.is_failing) => {
                     self.permitted("a start", &fault)?;

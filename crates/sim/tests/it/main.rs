@@ -9,7 +9,8 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use runtime::sim::{alone, in_parallel};
+use runtime::sim::{Dice, alone, in_parallel};
+use sim::profile::Profile;
 use sim::{Failure, Kind, Options, Passed};
 
 /// Run every time.
@@ -105,21 +106,21 @@ fn replay() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// Seeds without background work repeat to the letter, as long as nothing depends on the order of the tables.
+/// Seeds with one table, one process at a time and no background work repeat to the letter. With more tables the node's own order
+/// of them, which is that of a hash map, decides which file comes first; and the n-th use of the store, at which a process dies,
+/// may be one of the log's own.
 #[test]
 fn a_seed_repeats() {
+    let one_table = |seed: &u64| {
+        let profile = Profile::draw(*seed, &mut Dice::new(*seed));
+        profile.databases * profile.tables == 1 && !profile.background
+    };
     let options = Options {
-        without: vec![Kind::Crash],
+        without: vec![Kind::TakeOver, Kind::Crash],
         ..Options::default()
     };
-    let mut repeated = 0;
-    for seed in 0..20 {
+    for seed in (0..).filter(one_table).take(6) {
         let all = || run(seed, &options).unwrap_or_else(|failure| panic!("{failure}"));
-        let first = all();
-        if first.trace[0].contains("background: false") {
-            assert_eq!(first, all(), "seed {seed}");
-            repeated += 1;
-        }
+        assert_eq!(all(), all(), "seed {seed}");
     }
-    assert!(repeated > 5);
 }
