@@ -1,3 +1,5 @@
+//! The model itself: what it accepts and what it does not.
+
 use std::collections::BTreeMap;
 
 use super::{Delete, Fields, Model, Operation, Point, Rows, TableName, Tags};

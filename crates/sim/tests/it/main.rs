@@ -14,7 +14,7 @@ use sim::profile::Profile;
 use sim::{Failure, Kind, Options, Passed};
 
 /// Run every time.
-const SEEDS: Range<u64> = 0..150;
+const SEEDS: Range<u64> = 0..120;
 
 /// Differences told before the rest is given up.
 const FAILURES_MAX: usize = 10;

@@ -1,3 +1,5 @@
+//! The faulty store: it fails as told, where the seed says, and one process at a time.
+
 use std::sync::Arc;
 
 use futures::TryStreamExt;
