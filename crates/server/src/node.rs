@@ -173,6 +173,8 @@ fn storage_config(config: &Config) -> storage::Config {
             cache_bytes_max: config.memory.cache_bytes,
             compaction_bytes_max: config.memory.compaction_bytes,
             ingest_bytes_max: config.memory.ingest_bytes,
+            // Beside the shares, in what a limit by default leaves of the machine.
+            series_bytes_max: usize::try_from(config.memory.limit_bytes / 4).unwrap_or(usize::MAX),
         },
         delete_grace: config.delete_grace,
     }

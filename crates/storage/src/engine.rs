@@ -66,6 +66,8 @@ pub struct Memory {
     pub compaction_bytes_max: usize,
     /// Of requests that are read at once; others wait their turn.
     pub ingest_bytes_max: usize,
+    /// Of the names of series, all of which stay in memory, at which no new one is taken.
+    pub series_bytes_max: usize,
 }
 
 impl Default for Memory {
@@ -76,6 +78,7 @@ impl Default for Memory {
             cache_bytes_max: 128 << 20,
             compaction_bytes_max: 128 << 20,
             ingest_bytes_max: 256 << 20,
+            series_bytes_max: 512 << 20,
         }
     }
 }
@@ -103,6 +106,8 @@ pub struct Statistics {
     pub file_bytes: u64,
     pub file_rows: u64,
     pub persists: u64,
+    /// Of the names of series met since the start.
+    pub series_bytes: u64,
     pub compaction: compact::Totals,
 }
 
@@ -131,6 +136,7 @@ pub struct Engine {
     buffer_bytes_max: u64,
     /// Values of one request that fit the share of requests being read.
     cells_max: u64,
+    series_bytes_max: u64,
     counters: Counters,
 }
 
@@ -226,6 +232,7 @@ impl Engine {
             persister,
             compactor: Arc::new(compactor),
             buffer_bytes_max: bytes_max,
+            series_bytes_max: config.memory.series_bytes_max as u64,
             cells_max: (config.memory.ingest_bytes_max / size_of::<u64>()) as u64,
             counters: Counters::default(),
         });
@@ -287,6 +294,7 @@ impl Engine {
                 known: &self.known,
                 now_ns,
                 cells_max: self.cells_max,
+                series_bytes_max: self.series_bytes_max,
             };
             let additions = match ingest::pass(request, &context)? {
                 Pass::Ready { batches, outcome } => return Ok((batches, outcome)),
@@ -435,6 +443,7 @@ impl Engine {
             file_bytes: count(&self.live.totals.bytes),
             file_rows: count(&self.live.totals.rows),
             persists: count(&self.persister.persists),
+            series_bytes: self.buffer.series_bytes() + self.known.bytes() as u64,
             compaction: self.compactor.totals(),
         }
     }
@@ -483,7 +492,7 @@ fn known_batches(buffer: &Buffer, catalog: &Catalog, batches: Vec<DecodedBatch>)
                 return None;
             }
             let table = buffer.table(batch.database, batch.table);
-            let mut known = table.series.write();
+            let mut known = table.series_mut();
             let numbers: Option<Vec<u32>> = batch
                 .series_keys
                 .iter()

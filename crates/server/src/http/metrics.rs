@@ -281,6 +281,7 @@ impl Collector for StorageCollector {
 }
 
 fn encode_statistics(now: &Statistics, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    let compaction = &now.compaction;
     let totals = [
         ("influxdb3_write_lines", "Lines written", now.write_lines),
         (
@@ -307,6 +308,46 @@ fn encode_statistics(now: &Statistics, mut encoder: DescriptorEncoder<'_>) -> fm
             "influxdb3_persists",
             "Times buffered rows became files",
             now.persists,
+        ),
+        (
+            "influxdb3_compaction_jobs",
+            "Jobs of compaction, failed ones included",
+            compaction.jobs,
+        ),
+        (
+            "influxdb3_compaction_jobs_failed",
+            "Jobs of compaction that came to nothing",
+            compaction.jobs_failed,
+        ),
+        (
+            "influxdb3_compaction_files_read",
+            "Data files that compaction replaced",
+            compaction.files_before,
+        ),
+        (
+            "influxdb3_compaction_files_written",
+            "Data files that compaction made",
+            compaction.files_after,
+        ),
+        (
+            "influxdb3_compaction_bytes_read",
+            "Bytes of data files that compaction replaced",
+            compaction.bytes_before,
+        ),
+        (
+            "influxdb3_compaction_bytes_written",
+            "Bytes of data files that compaction made",
+            compaction.bytes_after,
+        ),
+        (
+            "influxdb3_compaction_rows_read",
+            "Rows of data files that compaction replaced",
+            compaction.rows_before,
+        ),
+        (
+            "influxdb3_compaction_rows_written",
+            "Rows of data files that compaction made",
+            compaction.rows_after,
         ),
     ];
     for (name, help, value) in totals {
@@ -363,6 +404,16 @@ fn encode_statistics(now: &Statistics, mut encoder: DescriptorEncoder<'_>) -> fm
             "influxdb3_file_rows",
             "Rows in live data files",
             now.file_rows,
+        ),
+        (
+            "influxdb3_garbage_files",
+            "Objects that nothing names any more and that are still to be removed",
+            compaction.garbage,
+        ),
+        (
+            "influxdb3_series_bytes",
+            "Bytes of the names of series met since the start",
+            now.series_bytes,
         ),
     ];
     for (name, help, value) in sizes {
@@ -569,6 +620,8 @@ mod tests {
             "influxdb3_write_lines_rejected_total 0",
             "influxdb3_wal_flush_seconds_total 1.5",
             "influxdb3_files 2",
+            "influxdb3_compaction_jobs_total 0",
+            "influxdb3_series_bytes 0",
             "process_start_time_seconds 1.5",
             "influxdb3_memory_limit_bytes 1073741824",
             "influxdb3_memory_share_limit_bytes{share=\"compaction\"} 137363456",

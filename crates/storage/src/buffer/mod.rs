@@ -6,12 +6,13 @@
 
 pub mod segment;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::{DatabaseId, TableId};
 use hashbrown::{HashMap, HashSet};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::Error;
 use crate::batch::Batch;
@@ -33,6 +34,8 @@ pub struct Buffer {
     tables: RwLock<HashMap<TableId, Arc<TableBuffer>>>,
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// Of the series of all tables.
+    series_bytes: Arc<AtomicU64>,
 }
 
 /// One table's rows.
@@ -44,6 +47,8 @@ pub struct TableBuffer {
     view: RwLock<Arc<View>>,
     /// Rows of writes up to this sequence stay apart from later ones: a delete between them may be under way.
     barrier: AtomicU64,
+    /// Of the series of all tables.
+    series_bytes: Arc<AtomicU64>,
 }
 
 /// What a table consists of at one moment, oldest first: files, then frozen segments, then the tail.
@@ -85,6 +90,34 @@ impl View {
     }
 }
 
+/// The series of a table locked for writing; what they grow by is counted when it is let go.
+pub struct SeriesGuard<'a> {
+    series: RwLockWriteGuard<'a, SeriesTable>,
+    bytes_before: usize,
+    total: &'a AtomicU64,
+}
+
+impl Deref for SeriesGuard<'_> {
+    type Target = SeriesTable;
+
+    fn deref(&self) -> &SeriesTable {
+        &self.series
+    }
+}
+
+impl DerefMut for SeriesGuard<'_> {
+    fn deref_mut(&mut self) -> &mut SeriesTable {
+        &mut self.series
+    }
+}
+
+impl Drop for SeriesGuard<'_> {
+    fn drop(&mut self) {
+        let grown = self.series.bytes() - self.bytes_before;
+        self.total.fetch_add(grown as u64, Ordering::Relaxed);
+    }
+}
+
 /// What changes in a table at once.
 #[derive(Debug, Default)]
 pub struct Publication {
@@ -98,6 +131,16 @@ pub struct Publication {
 }
 
 impl TableBuffer {
+    /// The series, to learn new ones.
+    pub fn series_mut(&self) -> SeriesGuard<'_> {
+        let series = self.series.write();
+        SeriesGuard {
+            bytes_before: series.bytes(),
+            series,
+            total: &self.series_bytes,
+        }
+    }
+
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read())
     }
@@ -138,6 +181,7 @@ impl Buffer {
                 series: RwLock::default(),
                 view: RwLock::default(),
                 barrier: AtomicU64::new(0),
+                series_bytes: Arc::clone(&self.series_bytes),
             })
         }))
     }
@@ -161,6 +205,11 @@ impl Buffer {
 
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all series met since the start; they stay in memory.
+    pub fn series_bytes(&self) -> u64 {
+        self.series_bytes.load(Ordering::Relaxed)
     }
 
     /// Makes a write visible. Called in the order of sequences, by one thread at a time.

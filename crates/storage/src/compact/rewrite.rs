@@ -111,16 +111,17 @@ impl Rewrite<'_> {
             .iter()
             .map(|column| column.name.to_string())
             .collect();
+        let time_range = self.oldest_visible..=i64::MAX;
         let mut inputs: Vec<Input> = files
             .into_iter()
             .zip(excluded)
             .map(|((file, footer), excluded)| {
                 let selection = FileSelection {
-                    series: file_series(&footer, &ranking),
+                    series: file_series(&footer, &ranking, &time_range),
                     file,
                     footer,
                     fields: Arc::clone(&names),
-                    time_range: self.oldest_visible..=i64::MAX,
+                    time_range: time_range.clone(),
                     batch_rows: input_rows,
                 };
                 Input::new(Source::File(selection, excluded))

@@ -29,9 +29,12 @@ use tombstone::{SeriesTimes, TimeSpan, Tombstone};
 pub struct RowFilter {
     /// Indices into [`crate::schema::table_schema`]: the columns of the batches shown to `matches`, in this order.
     pub columns: Vec<usize>,
-    /// One answer per row; null counts as no.
-    pub matches: Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'static>,
+    pub matches: RowMatches,
 }
+
+/// Answers for each row of a batch; null counts as no.
+pub type RowMatches =
+    Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'static>;
 
 /// Which rows of a table to delete: those that every part accepts.
 #[derive(Clone)]

@@ -339,7 +339,7 @@ fn take_series(
     let mut end = 0u64;
     let times = index.has_times();
     loop {
-        let mut known = table.series.write();
+        let mut known = table.series_mut();
         for _ in 0..SERIES_AT_ONCE {
             let Some((key, of_key)) = index.next_series().map_err(damaged)? else {
                 return Ok(());

@@ -103,6 +103,8 @@ pub struct Context<'a> {
     pub now_ns: i64,
     /// Most values that a request may unfold into.
     pub cells_max: u64,
+    /// Bytes of series in memory at which no new one is taken.
+    pub series_bytes_max: u64,
 }
 
 /// Reads a request once.
@@ -159,7 +161,11 @@ pub fn pass(request: &WriteRequest<'_>, context: &Context<'_>) -> Result<Pass, W
                         outcome.lines += 1;
                         continue;
                     }
-                    Err(error) if error.kind() == ErrorKind::TooLarge => return Err(error.into()),
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Unavailable) =>
+                    {
+                        return Err(error.into());
+                    }
                     Err(error) => (line.number, line.text, error.to_string()),
                 }
             }
@@ -269,7 +275,15 @@ impl Lines<'_> {
         let number = buffer.series.read().number(&self.key);
         let number = match number {
             Some(number) => Some(number),
-            None => buffer.series.write().intern(&self.key),
+            None => {
+                let bytes = self.context.buffer.series_bytes();
+                if bytes >= self.context.series_bytes_max {
+                    return Err(Error::unavailable(format!(
+                        "the names of series take {bytes} bytes, all that --memory-limit leaves for them: no new series can be taken"
+                    )));
+                }
+                buffer.series_mut().intern(&self.key)
+            }
         };
         Ok(Known {
             table: table.id,

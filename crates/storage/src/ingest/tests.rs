@@ -23,6 +23,7 @@ struct Ingest {
     catalog: Catalog,
     buffer: Buffer,
     known: KnownSeries,
+    series_bytes_max: u64,
 }
 
 impl Ingest {
@@ -39,6 +40,7 @@ impl Ingest {
                 .expect("catalog"),
             buffer: Buffer::default(),
             known: KnownSeries::default(),
+            series_bytes_max: u64::MAX,
         }
     }
 
@@ -57,6 +59,7 @@ impl Ingest {
                 known: &self.known,
                 now_ns: NOW_NS,
                 cells_max: u64::MAX,
+                series_bytes_max: self.series_bytes_max,
             };
             let additions = match pass(request, &context)? {
                 Pass::Ready { batches, outcome } => return Ok((batches, outcome)),
@@ -331,5 +334,27 @@ async fn the_limits_hold_in_sequence() {
     assert_eq!(
         write("four", &fields(500)).await,
         "Update to schema would exceed number of columns per table limit of 500 columns"
+    );
+}
+
+#[tokio::test]
+async fn a_full_share_of_series_takes_known_ones_only() {
+    let mut ingest = Ingest::new(Limits::default()).await;
+    let request = |text| WriteRequest {
+        database: "db",
+        text,
+        precision: Precision::Nanosecond,
+        accept_partial: true,
+        no_sync: false,
+    };
+    let known = ingest.write(&request("m,host=a f=1 1")).await;
+    assert!(!known.contains("failed"), "{known}");
+    ingest.series_bytes_max = ingest.buffer.series_bytes();
+    let known = ingest.write(&request("m,host=a f=2 2")).await;
+    assert!(!known.contains("failed"), "{known}");
+    let refused = ingest.write(&request("m,host=a f=2 2\nm,host=b f=1 1")).await;
+    assert!(
+        refused.starts_with("failed Unavailable: the names of series take"),
+        "{refused}"
     );
 }

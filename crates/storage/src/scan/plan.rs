@@ -4,6 +4,7 @@
 //! overlap form a group and are merged; groups are independent. A large group is split by series when there are partitions to spare.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -232,7 +233,7 @@ pub async fn plan(
     };
     let mut sources: Vec<Source> = Vec::new();
     for (file, footer, excluded) in files {
-        let mut series = file_series(&footer, &ranking);
+        let mut series = file_series(&footer, &ranking, range);
         if let Some(excluded) = &excluded {
             let (first, last) = (file.entry.min_time, file.entry.max_time);
             series.retain(|(rank, _, _)| !excluded.cover(*rank, first, last));
@@ -357,12 +358,21 @@ fn matching_series(
         .collect())
 }
 
-/// Where the series of a ranking are in a file: rank, first row, row behind the last.
-pub fn file_series(footer: &Footer, ranking: &Ranking) -> Vec<(u32, u64, u64)> {
+/// Where the series of a ranking that have rows in a time range are in a file: rank, first row, row behind the last.
+pub fn file_series(
+    footer: &Footer,
+    ranking: &Ranking,
+    range: &RangeInclusive<i64>,
+) -> Vec<(u32, u64, u64)> {
     let mut start = 0;
     let mut series = Vec::new();
-    for (number, end) in footer.series.iter().zip(&footer.ends) {
-        if let Some(rank) = ranking.rank(*number) {
+    for (at, (number, end)) in footer.series.iter().zip(&footer.ends).enumerate() {
+        // Files of older versions do not tell the times.
+        let is_in_range = footer
+            .times
+            .get(at)
+            .is_none_or(|(first, last)| first <= range.end() && range.start() <= last);
+        if is_in_range && let Some(rank) = ranking.rank(*number) {
             series.push((rank, start, *end));
         }
         start = *end;

@@ -102,7 +102,7 @@ async fn deletes_keep_their_place_among_writes_and_persists() {
     write(&node, &mut model, &rows(0, 1, "a")).await;
     let persisting = {
         let engine = std::sync::Arc::clone(&node.engine);
-        tokio::spawn(async move {
+        node.world.tasks.detach(async move {
             for _ in 0..60 {
                 engine.persist().await.expect("persist");
                 engine.compact().await.expect("compact");
