@@ -186,8 +186,11 @@ impl Buffer {
         }))
     }
 
+    /// By id, so that work done table by table has one order.
     pub fn tables(&self) -> Vec<Arc<TableBuffer>> {
-        self.tables.read().values().cloned().collect()
+        let mut tables: Vec<Arc<TableBuffer>> = self.tables.read().values().cloned().collect();
+        tables.sort_unstable_by_key(|table| table.table);
+        tables
     }
 
     /// Whether a table has neither files nor buffered rows.

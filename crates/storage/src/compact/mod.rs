@@ -426,6 +426,7 @@ impl Compactor {
 
     /// Takes back the tombstones that nothing refers to any more.
     async fn remove_dead_tombstones(&self) -> Result<(), Error> {
+        self.live.settled().await?;
         let tombstones = self.live.tombstones().await;
         if tombstones.is_empty() {
             return Ok(());

@@ -9,6 +9,9 @@ use runtime::World;
 /// Work between two looks at who else is busy.
 const STINT: Duration = Duration::from_millis(20);
 
+/// Longest rest after a stint, however long that took.
+const REST_MAX: Duration = Duration::from_millis(200);
+
 /// How many queries and writes are under way.
 #[derive(Clone, Debug, Default)]
 pub struct Foreground(Arc<AtomicUsize>);
@@ -64,7 +67,7 @@ impl<'a> Pace<'a> {
             return;
         }
         if self.foreground.is_busy() && !self.is_behind {
-            self.world.tasks.pause(worked).await;
+            self.world.tasks.pause(worked.min(REST_MAX)).await;
         } else {
             tokio::task::yield_now().await;
         }

@@ -352,7 +352,9 @@ async fn a_full_share_of_series_takes_known_ones_only() {
     ingest.series_bytes_max = ingest.buffer.series_bytes();
     let known = ingest.write(&request("m,host=a f=2 2")).await;
     assert!(!known.contains("failed"), "{known}");
-    let refused = ingest.write(&request("m,host=a f=2 2\nm,host=b f=1 1")).await;
+    let refused = ingest
+        .write(&request("m,host=a f=2 2\nm,host=b f=1 1"))
+        .await;
     assert!(
         refused.starts_with("failed Unavailable: the names of series take"),
         "{refused}"

@@ -15,12 +15,15 @@ use runtime::World;
 use runtime::object_store::cas::{self, Created};
 use runtime::object_store::{ObjectStoreExt, Path, Store, store_error};
 
-use crate::Error;
 use crate::paths::{Paths, number_in_name};
+use crate::{Error, ErrorKind};
 use format::v1;
 
 /// Changes whose size does not matter: a checkpoint comes only when they are larger, too.
 const CHECKPOINT_BYTES_LEAST: usize = 64 << 10;
+
+/// How often a start that was overtaken tries again.
+const TAKES_MAX: usize = 16;
 
 /// A live Parquet file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,10 +233,24 @@ pub struct ManifestLog {
 
 impl ManifestLog {
     /// Loads the manifest and takes it over: whoever had it before is fenced.
+    ///
+    /// Errors: `Conflict` when others commit faster than this can follow, `Corrupt`, `Unavailable`.
     pub async fn open(paths: Paths, world: World) -> Result<Self, Error> {
-        let store = Store::clone(&world.store);
+        let mut attempt = 1;
+        loop {
+            match Self::take(paths.clone(), world.clone()).await {
+                // Whoever has it committed once more between our reading and our change.
+                Err(fault) if fault.kind() == ErrorKind::Conflict && attempt < TAKES_MAX => {
+                    attempt += 1;
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    async fn take(paths: Paths, world: World) -> Result<Self, Error> {
         let mut log = Self {
-            store,
+            store: Store::clone(&world.store),
             paths,
             world,
             manifest: Manifest::default(),

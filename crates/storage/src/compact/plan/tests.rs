@@ -1,3 +1,5 @@
+//! The planner against its text table, and against thousands of files that exist only as entries.
+
 use std::time::Duration;
 
 use catalog::{DatabaseId, TableId};
