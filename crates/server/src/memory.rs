@@ -72,6 +72,12 @@ const RESULTS: Share = Share {
     counts: 1,
 };
 
+/// One part in this many of what is split stays with the program: rows becoming files, batches on their way, the allocator.
+const PROGRAM_PART: u64 = 3;
+
+/// The program needs no more than this of its own, however much there is.
+const PROGRAM_BYTES_MAX: u64 = 512 * MEBIBYTE;
+
 /// The limit and its shares, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
@@ -129,7 +135,8 @@ pub fn limit_by_default(available_bytes: u64, asked: &AskedMemory) -> u64 {
 }
 
 /// Splits `limit_bytes`: what is asked for by name is given first, then each other share its least, then the rest by weight up to
-/// the most of each; queries get what the others cannot use, up to half of the limit.
+/// the most of each; queries get what the others cannot use, up to half of the limit. A part of what is split is nobody's, for
+/// what no share counts.
 ///
 /// The shares never exceed the limit together, but for a buffer that was asked for: it counts twice only where there is room.
 /// Errors: `Invalid` when the limit is less than what is asked for and the least of the other shares together.
@@ -146,6 +153,8 @@ pub fn shares(limit_bytes: u64, asked: &AskedMemory) -> Result<Memory, Error> {
     let least: u64 = split().map(|(share, _)| share.least * share.counts).sum();
     let weights: u64 = split().map(|(share, _)| share.weight * share.counts).sum();
     let rest = limit_bytes.saturating_sub(taken).saturating_sub(least);
+    let program = (rest / PROGRAM_PART).min(PROGRAM_BYTES_MAX);
+    let rest = rest - program;
     let mut sizes = parts.map(|(share, asked)| {
         asked.unwrap_or_else(|| {
             let part = u128::from(rest) * u128::from(share.weight) / u128::from(weights.max(1));
@@ -160,7 +169,9 @@ pub fn shares(limit_bytes: u64, asked: &AskedMemory) -> Result<Memory, Error> {
             .filter(|((share, _), _)| *share != QUERY)
             .map(|((share, _), bytes)| bytes.saturating_mul(share.counts))
             .fold(0, u64::saturating_add);
-        let unused = limit_bytes.saturating_sub(others).min(limit_bytes / 2);
+        let unused = (limit_bytes - program)
+            .saturating_sub(others)
+            .min(limit_bytes / 2);
         sizes[1] = sizes[1].max(unused);
     }
     let [buffer, query, cache, compaction, ingest, results] =
