@@ -69,12 +69,12 @@ pub(crate) fn mark_test_modules(sources: &mut [Source]) {
     }
 }
 
-/// Integration tests, benches, examples and `tests.rs` files.
+/// Integration tests, benches and `tests.rs` files.
 fn is_test_path(path: &str) -> bool {
     path.ends_with("/tests.rs")
         || path
             .split('/')
-            .any(|part| matches!(part, "tests" | "benches" | "examples"))
+            .any(|part| part == "tests" || part == "benches")
 }
 
 /// Where the children of the module in `path` lie, with a trailing slash.
