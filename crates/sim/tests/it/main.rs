@@ -108,7 +108,7 @@ fn replay() {
 
 /// Seeds with one table, one process at a time and no background work repeat to the letter. With more tables the node's own order
 /// of them, which is that of a hash map, decides which file comes first; and the n-th use of the store, at which a process dies,
-/// may be one of the log's own.
+/// may be one of the log's own. Nor do seeds where a flush takes along what happens to wait, or two things happen at once.
 #[test]
 fn a_seed_repeats() {
     let one_table = |seed: &u64| {
@@ -116,7 +116,13 @@ fn a_seed_repeats() {
         profile.databases * profile.tables == 1 && !profile.background
     };
     let options = Options {
-        without: vec![Kind::TakeOver, Kind::Crash],
+        without: vec![
+            Kind::TakeOver,
+            Kind::Crash,
+            Kind::Unsynced,
+            Kind::Together,
+            Kind::Meanwhile,
+        ],
         ..Options::default()
     };
     for seed in (0..).filter(one_table).take(6) {
