@@ -16,12 +16,15 @@ pub const EVER: usize = LENGTHS_NS.len();
 
 /// A stretch of time, nanoseconds, both ends in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Window {
+pub struct TimeSpan {
     pub first: i64,
     pub last: i64,
 }
 
-impl Window {
+/// A stretch of one of the levels.
+pub type Window = TimeSpan;
+
+impl TimeSpan {
     /// The window of a level that a time is in.
     pub fn of(level: usize, time: i64) -> Self {
         let Some(length) = LENGTHS_NS.get(level) else {
@@ -39,6 +42,7 @@ impl Window {
         }
     }
 
+    /// Whether a time is in it.
     pub fn contains(&self, time: i64) -> bool {
         self.first <= time && time <= self.last
     }

@@ -21,8 +21,9 @@ use crate::buffer::TableBuffer;
 use crate::live::Live;
 use crate::manifest::{Change, TombstoneEntry, TombstoneScope};
 use crate::scan::{self, GroupRows};
+use crate::window::TimeSpan;
 use crate::{Error, ErrorKind, ScanRequest, SeriesFilter};
-use tombstone::{SeriesTimes, TimeSpan, Tombstone};
+use tombstone::{SeriesTimes, Tombstone};
 
 /// Decides row by row what a delete takes, looking at merged rows.
 #[derive(Clone)]

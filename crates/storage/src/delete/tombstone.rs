@@ -10,15 +10,9 @@ use runtime::object_store::{Path, cas};
 use super::format::v1;
 use crate::Error;
 use crate::manifest::{TombstoneEntry, TombstoneScope};
-use crate::merge::{Chunk, Span};
+use crate::merge::Chunk;
 use crate::series::{Ranking, SeriesKey, SeriesTable};
-
-/// A stretch of time, nanoseconds, both ends in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TimeSpan {
-    pub first: i64,
-    pub last: i64,
-}
+use crate::window::TimeSpan;
 
 /// What is deleted of one series: sorted and disjoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,22 +130,9 @@ impl Exclusions {
 
     /// Takes the deleted rows out of a chunk.
     pub fn clip(&self, chunk: &mut Chunk) {
-        if self.is_empty() {
-            return;
+        if !self.is_empty() {
+            chunk.cut_out(|rank| self.of(rank));
         }
-        let spans = std::mem::take(&mut chunk.spans);
-        let mut left: Vec<Span> = Vec::with_capacity(spans.len());
-        for span in spans {
-            let mut rest = span;
-            for deleted in self.of(span.rank) {
-                let from = chunk.first_position(rest, |time| time >= deleted.first);
-                let to = chunk.first_position(rest, |time| time > deleted.last);
-                left.extend((rest.start < from).then_some(Span { end: from, ..rest }));
-                rest.start = to;
-            }
-            left.extend((rest.start < rest.end).then_some(rest));
-        }
-        chunk.spans = left;
     }
 }
 
@@ -233,7 +214,7 @@ impl<'a> ExclusionSets<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::Rows;
+    use crate::merge::{Rows, Span};
     use arrow::buffer::ScalarBuffer;
 
     fn span(first: i64, last: i64) -> TimeSpan {

@@ -109,17 +109,6 @@ pub struct Change {
     pub tombstones_removed: Vec<u64>,
 }
 
-impl Change {
-    /// Whether it changes nothing that is live.
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty()
-            && self.removed.is_empty()
-            && self.covered_sequence.is_none()
-            && self.tombstones_added.is_empty()
-            && self.tombstones_removed.is_empty()
-    }
-}
-
 impl Manifest {
     /// The manifest after `change`, checked. Pure.
     ///

@@ -21,6 +21,7 @@ use arrow::datatypes::{Int32Type, SchemaRef};
 use crate::Error;
 use crate::batch::{rows_of_strings, widest_string};
 use crate::buffer::segment::Order;
+use crate::window::TimeSpan;
 
 /// Some sorted rows of one source.
 #[derive(Debug)]
@@ -77,15 +78,19 @@ impl Chunk {
         self.spans = spans;
     }
 
-    /// Takes the rows in `range` out of the spans.
-    pub fn cut_out(&mut self, range: &std::ops::RangeInclusive<i64>) {
+    /// Takes rows out of the spans: of each rank those at the times that `gone` gives, sorted and disjoint.
+    pub fn cut_out<'a>(&mut self, gone: impl Fn(u32) -> &'a [TimeSpan]) {
         let spans = std::mem::take(&mut self.spans);
         let mut left: Vec<Span> = Vec::with_capacity(spans.len());
         for span in spans {
-            let from = self.first_position(span, |time| time >= *range.start());
-            let to = self.first_position(span, |time| time > *range.end());
-            left.extend((span.start < from).then_some(Span { end: from, ..span }));
-            left.extend((to < span.end).then_some(Span { start: to, ..span }));
+            let mut rest = span;
+            for times in gone(span.rank) {
+                let from = self.first_position(rest, |time| time >= times.first);
+                let to = self.first_position(rest, |time| time > times.last);
+                left.extend((rest.start < from).then_some(Span { end: from, ..rest }));
+                rest.start = to;
+            }
+            left.extend((rest.start < rest.end).then_some(rest));
         }
         self.spans = left;
     }

@@ -1,6 +1,7 @@
 //! Version 1 of a list of deleted rows: series keys in order, each with stretches of time. Frozen once released.
 
-use crate::delete::tombstone::{SeriesTimes, TimeSpan};
+use crate::delete::tombstone::SeriesTimes;
+use crate::window::TimeSpan;
 use crate::{Error, varint};
 
 /// First bytes of every list.
