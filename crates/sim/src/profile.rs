@@ -110,17 +110,24 @@ impl Profile {
                 (if absent { 0 } else { weight }, *kind)
             })
             .collect();
+        let (databases, tables) = (1 + dice.below(2), 1 + dice.below(3));
+        let (tags, tag_values, fields) = (dice.below(4), 1 + dice.below(4), 1 + dice.below(7));
+        let points_max = *dice.pick(&[1, 4, 12, 40]);
+        let log_in_folder = dice.one_in(6);
+        let background = dice.one_in(4);
+        // Where only a step persists, a full buffer would have nobody to make room.
+        let small = if background { 20_000 } else { 64 << 20 };
         Self {
             steps,
-            databases: 1 + dice.below(2),
-            tables: 1 + dice.below(3),
-            tags: dice.below(4),
-            tag_values: 1 + dice.below(4),
-            fields: 1 + dice.below(7),
-            points_max: *dice.pick(&[1, 4, 12, 40]),
-            log_in_folder: dice.one_in(6),
-            background: dice.one_in(4),
-            buffer_bytes_max: *dice.pick(&[20_000, 64 << 20]),
+            databases,
+            tables,
+            tags,
+            tag_values,
+            fields,
+            points_max,
+            log_in_folder,
+            background,
+            buffer_bytes_max: *dice.pick(&[small, 64 << 20]),
             weights,
             faults: faults(seed, dice),
         }

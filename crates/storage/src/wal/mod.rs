@@ -115,7 +115,7 @@ enum Command {
     /// Freeze the buffer; answer the last sequence in it.
     Freeze(oneshot::Sender<u64>),
     /// Keep what this table has so far apart from what comes; answer the last sequence in it.
-    Barrier(Arc<TableBuffer>, oneshot::Sender<u64>),
+    Barrier(Arc<TableBuffer>, oneshot::Sender<Result<u64, Error>>),
     /// Remove what holds nothing above this sequence.
     Remove(u64),
 }
@@ -161,6 +161,7 @@ impl Wal {
             lost: lost.clone(),
             clock: Arc::clone(&world.clock),
             last_sequence: next_sequence - 1,
+            unanswered: None,
         };
         world.tasks.thread("wal", move || writer.run())?;
         Ok(Self {
@@ -228,12 +229,14 @@ impl Wal {
     }
 
     /// Draws a line in a table between two writes; answers the last sequence before it.
+    ///
+    /// Errors: as a flush, when an earlier one has to be made certain first and cannot.
     pub async fn barrier(&self, table: Arc<TableBuffer>) -> Result<u64, Error> {
         let (reply, drawn) = oneshot::channel();
         self.command(Command::Barrier(table, reply));
         drawn
             .await
-            .map_err(|_| Error::unavailable("the log is shut down"))
+            .map_err(|_| Error::unavailable("the log is shut down"))?
     }
 
     /// Removes segments that hold nothing above `sequence`, in the background.
@@ -280,7 +283,19 @@ struct Writer {
     lost: Lost,
     buffer: Arc<Buffer>,
     clock: Arc<dyn Clock>,
+    /// Of what is in the buffer.
     last_sequence: u64,
+    unanswered: Option<Unanswered>,
+}
+
+/// A flush that may be stored or not: its writers have been told that it failed.
+///
+/// What is stored comes back with the next start, so it must not be missing until then, nor be passed over by a persist that covers
+/// later sequences. Nothing else is put into the log before this is known to stand there; only then do its rows become visible.
+struct Unanswered {
+    frames: Vec<u8>,
+    last_sequence: u64,
+    entries: Vec<Entry>,
 }
 
 impl Writer {
@@ -299,9 +314,13 @@ impl Writer {
                         let _ = reply.send(self.last_sequence);
                     }
                     Command::Barrier(table, reply) => {
-                        table.keep_apart(self.last_sequence);
+                        // Rows that come to light later would be older than the line and lie behind it.
+                        let drawn = self.settle().map(|()| {
+                            table.keep_apart(self.last_sequence);
+                            self.last_sequence
+                        });
                         // Whoever asked may have gone; keeping rows apart for nothing does no harm.
-                        let _ = reply.send(self.last_sequence);
+                        let _ = reply.send(drawn);
                     }
                     Command::Remove(through) => self.place.remove_through(through),
                 }
@@ -348,23 +367,24 @@ impl Writer {
 
     fn flush(&mut self, entries: Vec<Entry>, frames: &mut Vec<u8>) {
         if let Some(reason) = self.lost.reason() {
-            for entry in entries {
+            for mut entry in entries {
                 entry.answer(Err(Error::new(reason.kind(), reason.message())));
             }
             return;
         }
-        frames.clear();
-        for entry in &entries {
-            entry.payload.write_frame(entry.sequence, frames);
-        }
-        self.last_sequence = entries
-            .last()
-            .map_or(self.last_sequence, |entry| entry.sequence);
         let started = self.clock.monotonic();
         self.last_flush = Some(started);
-        let written = self.place.append(frames, self.last_sequence);
+        frames.clear();
+        let written = self.settle().and_then(|()| {
+            for entry in &entries {
+                entry.payload.write_frame(entry.sequence, frames);
+            }
+            let last_sequence = entries.last().map_or(0, |entry| entry.sequence);
+            self.place.append(frames, last_sequence)
+        });
         let flushed = self.clock.monotonic();
-        let counters = &self.shared.counters;
+        let shared = Arc::clone(&self.shared);
+        let counters = &shared.counters;
         counters.flushes.fetch_add(1, Ordering::Relaxed);
         counters
             .bytes
@@ -373,19 +393,7 @@ impl Writer {
         counters.flush_ns.fetch_add(flush_ns, Ordering::Relaxed);
         match written {
             Ok(()) => self.apply(entries),
-            Err(fault) => {
-                tracing::error!(error = %fault, writes = entries.len(), "log flush failed");
-                // When a newer process owns this log, retrying would fork history.
-                self.lost.note(&fault);
-                let kind = match fault.kind() {
-                    // Whoever writes again may find the store back, or the process that has taken over.
-                    ErrorKind::Unavailable | ErrorKind::Conflict => ErrorKind::Unavailable,
-                    _ => ErrorKind::Internal,
-                };
-                for entry in entries {
-                    entry.answer(Err(Error::new(kind, fault.to_string())));
-                }
-            }
+            Err(fault) => self.refuse(entries, frames, &fault),
         }
         let buffer_ns = (self.clock.monotonic() - flushed).as_nanos() as u64;
         counters.buffer_ns.fetch_add(buffer_ns, Ordering::Relaxed);
@@ -394,8 +402,52 @@ impl Writer {
         }
     }
 
-    fn apply(&self, entries: Vec<Entry>) {
+    /// Answers writes whose flush failed.
+    fn refuse(&mut self, mut entries: Vec<Entry>, frames: &mut Vec<u8>, fault: &Error) {
+        tracing::error!(error = %fault, writes = entries.len(), "log flush failed");
+        // When a newer process owns this log, retrying would fork history.
+        self.lost.note(fault);
+        let kind = match fault.kind() {
+            // Whoever writes again may find the store back, or the process that has taken over.
+            ErrorKind::Unavailable | ErrorKind::Conflict => ErrorKind::Unavailable,
+            _ => ErrorKind::Internal,
+        };
+        for entry in &mut entries {
+            entry.answer(Err(Error::new(kind, fault.to_string())));
+        }
+        // No frames: these have not been tried.
+        let may_be_stored = !frames.is_empty() && self.place.is_left_in_doubt_by(fault);
+        if let (true, Some(last)) = (may_be_stored, entries.last()) {
+            self.unanswered = Some(Unanswered {
+                frames: std::mem::take(frames),
+                last_sequence: last.sequence,
+                entries,
+            });
+        }
+    }
+
+    /// Makes certain that the flush which had no answer stands in the log, if there was one, and its rows visible.
+    fn settle(&mut self) -> Result<(), Error> {
+        let Some(flush) = self.unanswered.take() else {
+            return Ok(());
+        };
+        match self.place.append(&flush.frames, flush.last_sequence) {
+            Ok(()) => {
+                self.apply(flush.entries);
+                Ok(())
+            }
+            Err(fault) => {
+                if self.place.is_left_in_doubt_by(&fault) {
+                    self.unanswered = Some(flush);
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    fn apply(&mut self, entries: Vec<Entry>) {
         for mut entry in entries {
+            self.last_sequence = entry.sequence;
             let applied = self
                 .buffer
                 .apply(entry.sequence, std::mem::take(&mut entry.batches));
@@ -405,8 +457,8 @@ impl Writer {
 }
 
 impl Entry {
-    fn answer(self, outcome: Result<(), Error>) {
-        if let Some(acknowledge) = self.acknowledge {
+    fn answer(&mut self, outcome: Result<(), Error>) {
+        if let Some(acknowledge) = self.acknowledge.take() {
             // A writer that went away, or never waited, misses nothing it needs.
             let _ = acknowledge.send(outcome);
         }
@@ -414,11 +466,20 @@ impl Entry {
 }
 
 impl Place {
-    /// Makes `frames` durable, the last of them under `last_sequence`. On an error none of them counts.
+    /// Makes `frames` durable, the last of them under `last_sequence`.
     fn append(&mut self, frames: &[u8], last_sequence: u64) -> Result<(), Error> {
         match self {
             Self::Folder(log) => log.append(frames, last_sequence),
             Self::Objects(log) => log.append(frames, last_sequence),
+        }
+    }
+
+    /// Whether an append that failed so may have stored its frames all the same. They are to be appended again then, before any others.
+    fn is_left_in_doubt_by(&self, fault: &Error) -> bool {
+        match self {
+            // Cut off again.
+            Self::Folder(_) => false,
+            Self::Objects(_) => fault.kind() != ErrorKind::Conflict,
         }
     }
 

@@ -6,13 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use runtime::object_store::cas::{self, Created};
-use runtime::object_store::{ObjectStoreExt, Path, PutPayload, Store, store_error};
+use runtime::object_store::{ObjectStoreExt, PutPayload, Store, store_error};
 use tokio::runtime::Handle;
 
-use super::format::v1::{SegmentHeader, decode_segment_header, encode_segment_header};
-use super::replay::read_segment;
+use super::format::v1::{SegmentHeader, encode_segment_header};
 use super::{Sealed, SealedSegment};
 use crate::paths::Paths;
 use crate::{Error, ErrorKind};
@@ -69,52 +67,27 @@ impl ObjectLog {
         }
     }
 
-    /// Makes `frames` durable as one object. After any error but `Conflict` the next append tries the same number again.
+    /// Makes `frames` durable as one object. After any error but `Conflict` they may be stored: the next append must be of the same
+    /// frames, which finds out.
     ///
-    /// Errors: `Conflict` when the log is somebody else's, `Unavailable` when the store did not say; the frames may be stored then.
+    /// Errors: `Conflict` when the log is somebody else's, `Unavailable` when the store did not say.
     pub fn append(&mut self, frames: &[u8], last_sequence: u64) -> Result<(), Error> {
-        loop {
-            let number = self.next_number;
-            let path = self.paths.wal_segment(number);
-            let mut object = Vec::with_capacity(frames.len() + 32);
-            object.extend(self.header(number));
-            object.extend_from_slice(frames);
-            let create = cas::create(&self.store, &path, object.into());
-            match self.handle.block_on(create)? {
-                Created::Yes => {
-                    self.stands(last_sequence);
-                    return Ok(());
-                }
-                Created::Taken => {
-                    let last_sequence = self.own_object(&path)?;
-                    self.stands(last_sequence);
-                }
+        let path = self.paths.wal_segment(self.next_number);
+        let mut object = Vec::with_capacity(frames.len() + 32);
+        object.extend(self.header(self.next_number));
+        object.extend_from_slice(frames);
+        let create = cas::create(&self.store, &path, object.into());
+        match self.handle.block_on(create)? {
+            Created::Yes => {
+                let segment = SealedSegment {
+                    last_sequence,
+                    damaged: false,
+                };
+                self.sealed.segments.insert(self.next_number, segment);
+                self.next_number += 1;
+                Ok(())
             }
-        }
-    }
-
-    /// An object of ours with frames up to `last_sequence` stands at the next number.
-    fn stands(&mut self, last_sequence: u64) {
-        let segment = SealedSegment {
-            last_sequence,
-            damaged: false,
-        };
-        self.sealed.segments.insert(self.next_number, segment);
-        self.next_number += 1;
-    }
-
-    /// The last sequence in the object at `path`, when it is of an earlier flush of this process whose answer was lost.
-    fn own_object(&self, path: &Path) -> Result<u64, Error> {
-        let bytes: Bytes = self
-            .handle
-            .block_on(cas::read(&self.store, path))?
-            // Whoever removed it is not this process.
-            .ok_or_else(taken_over)?;
-        match decode_segment_header(&bytes) {
-            Ok(header) if header.epoch == self.epoch => {
-                Ok(read_segment(&bytes, u64::MAX).last_sequence)
-            }
-            _ => Err(taken_over()),
+            Created::Taken => Err(taken_over()),
         }
     }
 
