@@ -75,6 +75,9 @@ const RESULTS: Share = Share {
 /// One part in this many of what is split stays with the program: rows becoming files, batches on their way, the allocator.
 const PROGRAM_PART: u64 = 3;
 
+/// And this on top of it, where it is not most of the whole: code, threads, the tables of a start.
+const PROGRAM_BYTES_FIXED: u64 = 48 * MEBIBYTE;
+
 /// The program needs no more than this of its own, however much there is.
 const PROGRAM_BYTES_MAX: u64 = 512 * MEBIBYTE;
 
@@ -153,7 +156,8 @@ pub fn shares(limit_bytes: u64, asked: &AskedMemory) -> Result<Memory, Error> {
     let least: u64 = split().map(|(share, _)| share.least * share.counts).sum();
     let weights: u64 = split().map(|(share, _)| share.weight * share.counts).sum();
     let rest = limit_bytes.saturating_sub(taken).saturating_sub(least);
-    let program = (rest / PROGRAM_PART).min(PROGRAM_BYTES_MAX);
+    let fixed = PROGRAM_BYTES_FIXED.min(rest / 4);
+    let program = (rest / PROGRAM_PART + fixed).min(PROGRAM_BYTES_MAX);
     let rest = rest - program;
     let mut sizes = parts.map(|(share, asked)| {
         asked.unwrap_or_else(|| {

@@ -123,7 +123,22 @@ struct Grave {
     order: u32,
     table: TableName,
     keys: Arc<BTreeSet<Key>>,
+    /// What it would have taken of further rows; `None` is everything.
+    asked: Option<Delete>,
 }
+
+/// What deletes since then have made of a write that comes to light.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Light {
+    /// They have taken its rows, too, as if it had come to light at once.
+    InOrder,
+    /// Of its rows, they have taken those they took of others.
+    AfterDeletes,
+    /// They have not touched it.
+    AroundDeletes,
+}
+
+const LIGHTS: [Light; 3] = [Light::InOrder, Light::AfterDeletes, Light::AroundDeletes];
 
 /// One of the states that a node may be in.
 #[derive(Clone, Debug, Default)]
@@ -233,7 +248,7 @@ impl Model {
         let late = self.late.remove(at);
         for state in &mut self.states {
             if !state.taken.contains(&order) {
-                state.take_late(&late, true);
+                state.take_late(&late, Light::AroundDeletes);
             }
         }
         self.merge();
@@ -280,10 +295,10 @@ impl Model {
         for size in 1..=LATE_TOGETHER_MAX.min(self.late.len()) {
             let mut explained = Vec::new();
             for chosen in subsets(self.late.len(), size) {
-                for (state, around) in self
+                for (state, light) in self
                     .states
                     .iter()
-                    .flat_map(|state| [(state, true), (state, false)])
+                    .flat_map(|state| LIGHTS.map(|light| (state, light)))
                 {
                     if chosen
                         .iter()
@@ -293,7 +308,7 @@ impl Model {
                     }
                     let mut state = state.clone();
                     for at in &chosen {
-                        state.take_late(&self.late[*at], around);
+                        state.take_late(&self.late[*at], light);
                     }
                     if state.looks_like(found, floors) {
                         explained.push(state);
@@ -403,20 +418,30 @@ impl State {
         }
     }
 
-    /// An operation of the past comes to light. `around`: deletes since then have not taken what it writes.
-    fn take_late(&mut self, late: &Late, around: bool) {
+    /// An operation of the past comes to light.
+    fn take_late(&mut self, late: &Late, light: Light) {
         self.taken.insert(late.order);
         match &late.operation {
             Operation::Write(points) => {
-                let graves: Vec<Grave> = self.graves.clone();
+                let graves: Vec<Grave> = match light {
+                    Light::AroundDeletes => Vec::new(),
+                    Light::InOrder | Light::AfterDeletes => self
+                        .graves
+                        .iter()
+                        .filter(|grave| grave.order > late.order)
+                        .cloned()
+                        .collect(),
+                };
                 self.write(late.order, points, |table, key| {
-                    !around
-                        && graves.iter().any(|grave| {
-                            grave.order > late.order
-                                && grave.table == *table
-                                && grave.keys.contains(key)
-                        })
+                    graves
+                        .iter()
+                        .any(|grave| grave.table == *table && grave.keys.contains(key))
                 });
+                if light == Light::InOrder {
+                    for grave in graves {
+                        self.take_further(&grave, points);
+                    }
+                }
             }
             Operation::Delete(_) | Operation::Drop { .. } => {
                 for grave in self.waiting.remove(&late.order).unwrap_or_default() {
@@ -424,6 +449,28 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Lets a delete take what it would have taken had it met these points.
+    fn take_further(&mut self, grave: &Grave, points: &[Point]) {
+        let Some(rows) = self.tables.get(&grave.table) else {
+            return;
+        };
+        let of_table = points.iter().filter(|point| point.table == grave.table);
+        let keys = of_table.map(|point| (point.tags.clone(), point.time));
+        let keys = keys.filter(|key| {
+            let Some(cells) = rows.get(key) else {
+                return false;
+            };
+            let mut then = cells.clone();
+            then.retain(|_, cell| cell.order < grave.order);
+            !then.is_empty() && (grave.asked.as_ref()).is_none_or(|asked| asked.takes(key, &then))
+        });
+        let keys = Arc::new(keys.collect());
+        self.bury(Grave {
+            keys,
+            ..grave.clone()
+        });
     }
 
     fn write(&mut self, order: u32, points: &[Point], is_taken: impl Fn(&TableName, &Key) -> bool) {
@@ -446,26 +493,28 @@ impl State {
 
     /// What a delete takes of the tables as they are.
     fn resolve(&self, order: u32, operation: &Operation) -> Vec<Grave> {
-        let grave = |table: &TableName, takes: &dyn Fn(&Key, &Cells) -> bool| {
+        let grave = |table: &TableName, asked: Option<&Delete>| {
             let rows = self.tables.get(table).into_iter().flatten();
-            let keys = rows.filter(|(key, cells)| takes(key, cells));
+            let keys =
+                rows.filter(|(key, cells)| asked.is_none_or(|asked| asked.takes(key, cells)));
             Grave {
                 order,
                 table: table.clone(),
                 keys: Arc::new(keys.map(|(key, _)| key.clone()).collect()),
+                asked: asked.cloned(),
             }
         };
         match operation {
             Operation::Write(_) => Vec::new(),
             Operation::Delete(delete) => {
-                vec![grave(&delete.table, &|key, cells| delete.takes(key, cells))]
+                vec![grave(&delete.table, Some(delete))]
             }
             Operation::Drop { database, table } => {
                 let dropped = self.tables.keys().filter(|name| {
                     name.database == *database
                         && table.as_ref().is_none_or(|table| name.table == *table)
                 });
-                dropped.map(|name| grave(name, &|_, _| true)).collect()
+                dropped.map(|name| grave(name, None)).collect()
             }
         }
     }
