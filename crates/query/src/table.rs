@@ -24,7 +24,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 
 use catalog::{Database, Snapshot, Table};
-use storage::{DeleteRequest, Engine, RowFilter, ScanRequest, SeriesFilter};
+use storage::{DeleteRequest, Engine, RowFilter, ScanRequest, SeriesFilter, Wanted};
 
 use crate::Error;
 use crate::error::{from_evaluation, to_datafusion};
@@ -218,6 +218,7 @@ impl TableProvider for StoredTable {
             time_range: pushed.time_range.clone(),
             series_filter: series_filter(state, &self.schema, &pushed.series)?,
             partitions: self.source.partitions,
+            wanted: Wanted::All,
         };
         let scan = self
             .source

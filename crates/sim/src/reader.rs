@@ -1,5 +1,6 @@
 //! Looking at a node: scans as rows of the model.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -9,9 +10,9 @@ use arrow::datatypes::{
 use catalog::{ColumnKind, Database, Table};
 use futures::TryStreamExt;
 use storage::schema::columns_by_name;
-use storage::{DeleteRequest, Error, ErrorKind, RowFilter, ScanRequest, SeriesFilter};
+use storage::{DeleteRequest, Error, ErrorKind, RowFilter, ScanRequest, SeriesFilter, Wanted};
 
-use crate::model::{Delete, Fields, Question, Rows, TableName, Tags};
+use crate::model::{Delete, Fields, Key, Question, Rows, TableName, Tags};
 use crate::node::Node;
 use crate::points::quoted;
 
@@ -36,28 +37,74 @@ pub(crate) async fn ask(node: &Node, name: &TableName, question: &Question) -> R
         .collect();
     let turned = question.rotation % projection.len().max(1);
     projection.rotate_left(turned);
-    let scan = node
-        .engine
-        .scan(ScanRequest {
-            database: database.id,
-            table: Arc::clone(&table),
-            projection,
-            time_range: question.times.clone(),
-            series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
-            partitions: question.partitions,
-        })
-        .await?;
+    let request = ScanRequest {
+        database: database.id,
+        table: Arc::clone(&table),
+        projection,
+        time_range: question.times.clone(),
+        series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
+        partitions: question.partitions,
+        wanted: Wanted::All,
+    };
     let mut rows = Rows::new();
-    for partition in 0..scan.partitions() {
-        let batches: Vec<RecordBatch> = scan.stream(partition).try_collect().await?;
-        for batch in &batches {
-            if batch.schema() != *scan.schema() {
-                return Err(Error::internal("a batch has not the scan's schema"));
-            }
-            collect(&table, batch, &mut rows)?;
-        }
+    for batch in batches(node, request.clone()).await? {
+        collect(&table, &batch, &mut rows)?;
+    }
+    if question.partitions.is_multiple_of(2) {
+        check_newest(node, &table, request.clone(), &rows).await?;
+        check_count(node, request, rows.len()).await?;
     }
     Ok(rows)
+}
+
+async fn batches(node: &Node, request: ScanRequest) -> Result<Vec<RecordBatch>, Error> {
+    let scan = node.engine.scan(request).await?;
+    let mut all = Vec::new();
+    for partition in 0..scan.partitions() {
+        let batches: Vec<RecordBatch> = scan.stream(partition).try_collect().await?;
+        if batches.iter().any(|batch| batch.schema() != *scan.schema()) {
+            return Err(Error::internal("a batch has not the scan's schema"));
+        }
+        all.extend(batches);
+    }
+    Ok(all)
+}
+
+/// A scan for the newest rows must have those of `rows`, which are all, and nothing that is not in `rows`.
+async fn check_newest(
+    node: &Node,
+    table: &Table,
+    mut request: ScanRequest,
+    rows: &Rows,
+) -> Result<(), Error> {
+    request.wanted = Wanted::NewestOfSeries;
+    let mut found = Rows::new();
+    for batch in batches(node, request).await? {
+        collect(table, &batch, &mut found)?;
+    }
+    let nonsense = |key: &Key| Error::internal(format!("the newest rows are wrong at {key:?}"));
+    if let Some((key, _)) = found.iter().find(|(key, row)| rows.get(*key) != Some(*row)) {
+        return Err(nonsense(key));
+    }
+    let newest: BTreeMap<&Tags, &Key> = rows.keys().map(|key| (&key.0, key)).collect();
+    match newest.into_values().find(|key| !found.contains_key(*key)) {
+        Some(key) => Err(nonsense(key)),
+        None => Ok(()),
+    }
+}
+
+/// A scan that only counts must count `expected` rows.
+async fn check_count(node: &Node, mut request: ScanRequest, expected: usize) -> Result<(), Error> {
+    request.wanted = Wanted::Count;
+    request.projection.clear();
+    let batches = batches(node, request).await?;
+    let counted: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    if counted == expected {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "{counted} rows are counted of {expected}"
+    )))
 }
 
 /// The request for a delete; `None` when there is no such table.

@@ -54,5 +54,5 @@ pub use compact::CompactionEvent;
 pub use delete::{DeleteRequest, Deleted, RowFilter};
 pub use ingest::{LineError, WriteError, WriteOutcome, WriteRequest};
 pub use runtime::{Error, ErrorKind};
-pub use scan::{Scan, ScanRequest, SeriesFilter};
+pub use scan::{Scan, ScanRequest, SeriesFilter, Wanted};
 pub use wal::LogSettings;

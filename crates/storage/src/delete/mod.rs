@@ -159,6 +159,7 @@ async fn find(
             time_range: request.time_range.clone(),
             series_filter: request.series_filter.clone(),
             partitions: 1,
+            wanted: crate::scan::Wanted::All,
         },
         table,
         sequence,

@@ -15,7 +15,7 @@ const UNPACKED_BYTES_MAX: usize = 1 << 30;
 const TIMES: u64 = 1;
 
 /// Rows per series, on average, from which times are worth their bytes: below, they repeat much of the time column.
-const ROWS_PER_SERIES_LEAST: u64 = 16;
+pub const ROWS_PER_SERIES_LEAST: u64 = 16;
 
 /// The rows of one series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,8 @@ pub mod index;
 
 pub mod integers;
 
+pub mod last_rows;
+
 pub mod read;
 
 pub mod write;
@@ -30,6 +32,7 @@ use crate::buffer::TableBuffer;
 use crate::manifest::FileEntry;
 use cache::FooterCache;
 use checksums::Checksums;
+use read::Section;
 
 /// A live file. What its footer says is kept by the engine's [`FooterCache`], at most as long as this is.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub struct Footer {
     pub times: Vec<(i64, i64)>,
     /// Bytes of the longest string of any field.
     pub widest_string: usize,
+    /// Where the last row of each series is; some files have no such section.
+    pub last_rows: Option<Section>,
     /// Of what is read later.
     pub checksums: Checksums,
     /// All of a small file, checked.

@@ -27,6 +27,7 @@ use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store, StoreError
 
 use super::checksums::{self, Checksums};
 use super::index::{self, SeriesIndex};
+use super::last_rows::{self, LastRows};
 use super::write::WIDEST_STRING_KEY;
 use super::{DataFile, Footer};
 use crate::Error;
@@ -246,6 +247,7 @@ pub async fn read_footer(
     let widest_string = value(WIDEST_STRING_KEY)
         .and_then(|bytes| bytes.parse().ok())
         .ok_or_else(|| Error::corrupt(format!("file {path} does not tell its longest string")))?;
+    let last_rows = value(last_rows::KEY).and_then(Section::parse);
     let checksums = Checksums::decode(packed_checksums, metadata.metadata()).map_err(damaged)?;
     let series = SeriesIndex::decode(packed_index).map_err(damaged)?;
     let rows = file.num_rows();
@@ -259,6 +261,7 @@ pub async fn read_footer(
         times: Vec::new(),
         metadata,
         widest_string,
+        last_rows,
         checksums,
         whole,
         memory_bytes,
@@ -368,6 +371,50 @@ pub struct FileSelection {
     pub fields: Arc<[String]>,
     pub time_range: RangeInclusive<i64>,
     pub batch_rows: usize,
+}
+
+/// Which last rows of a file to read.
+#[derive(Clone, Debug)]
+pub struct LastRowsSelection {
+    pub file: Arc<DataFile>,
+    pub section: Section,
+    /// In file order: rank in the merge, and the number of the series in the file.
+    pub series: Vec<(u32, u32)>,
+    /// Names of the fields wanted, in the order of [`Chunk::fields`].
+    pub fields: Arc<[String]>,
+}
+
+impl LastRowsSelection {
+    /// Reads them. Errors: `Unavailable`, `Corrupt`.
+    pub async fn read(&self, store: &Store) -> Result<Chunk, Error> {
+        let path = &self.file.path;
+        let read = store.get_range(path, self.section.range()).await;
+        let section =
+            read.map_err(|cause| read_error(path, ParquetError::External(Box::new(cause))))?;
+        let decoding = || LastRows::decode(&section, &self.fields);
+        let damaged = || Error::corrupt(format!("file {path} is damaged"));
+        let rows = std::panic::catch_unwind(AssertUnwindSafe(decoding))
+            .unwrap_or_else(|_| Err(damaged()))
+            .map_err(|cause| damaged().with_source(cause))?;
+        let spans = self.series.iter().map(|(rank, at)| Span {
+            rank: *rank,
+            start: *at,
+            end: *at + 1,
+        });
+        let spans: Vec<Span> = spans.collect();
+        if spans
+            .last()
+            .is_some_and(|span| span.end as usize > rows.times.len())
+        {
+            return Err(damaged());
+        }
+        Ok(Chunk {
+            spans,
+            rows: Rows::Sorted,
+            times: rows.times,
+            fields: rows.fields,
+        })
+    }
 }
 
 /// A file being read.

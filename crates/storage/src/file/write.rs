@@ -19,6 +19,7 @@ use super::checksums::{self, ChecksumWriter};
 use super::encoding::{ColumnChunk, ColumnWriter, FileColumn, choose};
 use super::index::{self, SeriesRows};
 use super::integers;
+use super::last_rows::{self, LastRowsWriter};
 use super::read::Section;
 use crate::Error;
 use crate::batch::widest_string;
@@ -51,6 +52,7 @@ pub struct FileWriter {
     columns: Vec<FileColumn>,
     compressor: Compressor<'static>,
     checksums: ChecksumWriter,
+    last_rows: LastRowsWriter,
     /// The first rows of a row group, until there are enough to choose encodings.
     sample: Vec<RecordBatch>,
     sample_rows: usize,
@@ -122,7 +124,7 @@ impl FileWriter {
         )
         .and_then(ArrowWriter::into_serialized_writer)
         .map_err(write_error)?;
-        let columns = columns
+        let columns: Vec<FileColumn> = columns
             .iter()
             .zip(schema.fields())
             .zip(file.schema_descr().columns())
@@ -132,8 +134,11 @@ impl FileWriter {
                 descriptor: Arc::clone(descriptor),
             })
             .collect();
+        let kinds = columns.iter().map(|column: &FileColumn| column.kind);
+        let last_rows = LastRowsWriter::new(kinds, &schema)?;
         Ok(Self {
             file,
+            last_rows,
             columns,
             compressor: integers::compressor()?,
             checksums: ChecksumWriter::default(),
@@ -163,6 +168,7 @@ impl FileWriter {
     pub fn write(&mut self, merged: &Merged) -> Result<(), Error> {
         let batch: &RecordBatch = &merged.batch;
         self.note_series(merged);
+        self.last_rows.note(merged)?;
         for values in batch.columns() {
             self.widest_string = self.widest_string.max(widest_string(values));
         }
@@ -187,6 +193,10 @@ impl FileWriter {
     /// Ends the file; `keys` gives the key of each rank.
     pub fn finish<'a>(mut self, keys: impl Fn(u32) -> &'a [u8]) -> Result<WrittenFile, Error> {
         self.end_group()?;
+        let last_rows = self.last_rows.finish(self.rows, self.series.len() as u64)?;
+        if let Some(last_rows) = last_rows {
+            append_section(&mut self.file, last_rows::KEY, &last_rows)?;
+        }
         let footer_start = self.file.bytes_written();
         let series = self
             .series
@@ -194,8 +204,8 @@ impl FileWriter {
             .map(|(rank, of_key)| (keys(*rank), *of_key));
         let index = index::encode(series)?;
         let checksums = std::mem::take(&mut self.checksums).finish();
-        self.append_section(index::KEY, &index)?;
-        self.append_section(checksums::KEY, &checksums)?;
+        append_section(&mut self.file, index::KEY, &index)?;
+        append_section(&mut self.file, checksums::KEY, &checksums)?;
         self.file.append_key_value_metadata(KeyValue::new(
             WIDEST_STRING_KEY.to_string(),
             self.widest_string.to_string(),
@@ -308,17 +318,20 @@ impl FileWriter {
         }
         Ok(())
     }
+}
 
-    fn append_section(&mut self, key: &str, bytes: &[u8]) -> Result<(), Error> {
-        let section = Section {
-            start: self.file.bytes_written() as u64,
-            bytes: bytes.len() as u64,
-        };
-        self.file.write_all(bytes).map_err(io_error)?;
-        self.file
-            .append_key_value_metadata(KeyValue::new(key.to_string(), section.to_string()));
-        Ok(())
-    }
+fn append_section(
+    file: &mut SerializedFileWriter<Vec<u8>>,
+    key: &str,
+    bytes: &[u8],
+) -> Result<(), Error> {
+    let section = Section {
+        start: file.bytes_written() as u64,
+        bytes: bytes.len() as u64,
+    };
+    file.write_all(bytes).map_err(io_error)?;
+    file.append_key_value_metadata(KeyValue::new(key.to_string(), section.to_string()));
+    Ok(())
 }
 
 fn encode(

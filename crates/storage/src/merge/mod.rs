@@ -63,7 +63,8 @@ impl Rows {
 }
 
 impl Chunk {
-    fn time(&self, position: u32) -> i64 {
+    /// The time at a position.
+    pub fn time(&self, position: u32) -> i64 {
         self.times[self.rows.at(position) as usize]
     }
 
@@ -73,6 +74,17 @@ impl Chunk {
         spans.retain_mut(|span| {
             span.start = self.first_position(*span, |time| time >= *range.start());
             span.end = self.first_position(*span, |time| time > *range.end());
+            span.start < span.end
+        });
+        self.spans = spans;
+    }
+
+    /// Cuts off the rows of each rank that are before its time.
+    pub fn cut_before(&mut self, times: &[i64]) {
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.retain_mut(|span| {
+            let first = times[span.rank as usize];
+            span.start = self.first_position(*span, |time| time >= first);
             span.start < span.end
         });
         self.spans = spans;

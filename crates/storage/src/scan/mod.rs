@@ -3,13 +3,15 @@
 //! Planning is [`plan`]; a [`Scan`] holds what it found and streams it. Tags come from series keys and are never decoded from
 //! files; sources whose times cannot overlap are never merged with each other.
 
+mod newest;
+
 pub mod plan;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream, StreamExt};
 
@@ -19,7 +21,7 @@ use runtime::object_store::Store;
 use crate::Error;
 use crate::compact::pace::Busy;
 use crate::delete::tombstone::Exclusions;
-use crate::file::read::{FileReader, FileSelection};
+use crate::file::read::{FileReader, FileSelection, LastRowsSelection};
 use crate::merge::{Chunk, Merge, Merged, Output, Step};
 use plan::{Group, Pruned, Source};
 
@@ -41,6 +43,18 @@ pub struct ScanRequest {
     pub series_filter: Option<SeriesFilter>,
     /// Most partitions wanted.
     pub partitions: usize,
+    pub wanted: Wanted,
+}
+
+/// Which of the rows are needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    #[default]
+    All,
+    /// The newest row of each series in the time range; a few before it may come, too.
+    NewestOfSeries,
+    /// None: only how many there are. With an empty projection.
+    Count,
 }
 
 /// A planned read. Holds its files and segments, so what happens meanwhile does not change the answer.
@@ -49,6 +63,10 @@ pub struct Scan {
     output: Output,
     /// For each partition, what it reads one after the other.
     partitions: Vec<Vec<Group>>,
+    /// By rank, when only rows from some time on are wanted.
+    not_before: Option<Arc<[i64]>>,
+    /// Rows that need not be read to be counted; in no partition.
+    counted: u64,
     /// Series numbers by rank.
     series: Vec<u32>,
     pruned: Pruned,
@@ -93,9 +111,19 @@ impl Scan {
 
     /// Rows of one partition, in no promised order; no (series, time) comes twice in the whole scan.
     pub fn stream(&self, partition: usize) -> BoxStream<'static, Result<RecordBatch, Error>> {
-        self.rows(partition)
-            .map(|rows| rows.map(|rows| rows.merged.batch))
-            .boxed()
+        let read = self
+            .rows(partition)
+            .map(|rows| rows.map(|rows| rows.merged.batch));
+        match usize::try_from(self.counted) {
+            Ok(counted) if partition == 0 && counted > 0 => {
+                let options = RecordBatchOptions::new().with_row_count(Some(counted));
+                let schema = Arc::clone(&self.output.schema);
+                let rows = RecordBatch::try_new_with_options(schema, Vec::new(), &options)
+                    .map_err(|cause| Error::internal("cannot count rows").with_source(cause));
+                stream::iter([rows]).chain(read).boxed()
+            }
+            _ => read.boxed(),
+        }
     }
 
     /// The same with what the merge knows of each row.
@@ -103,6 +131,7 @@ impl Scan {
         let reading = Reading {
             store: Store::clone(&self.store),
             output: self.output.clone(),
+            not_before: self.not_before.clone(),
             groups: self.partitions[partition].clone().into_iter().enumerate(),
             current: None,
             _busy: self.busy.clone(),
@@ -123,6 +152,7 @@ impl Scan {
 struct Reading {
     store: Store,
     output: Output,
+    not_before: Option<Arc<[i64]>>,
     groups: std::iter::Enumerate<std::vec::IntoIter<Group>>,
     current: Option<(usize, Merge, Vec<Input>)>,
     _busy: Option<Arc<Busy>>,
@@ -142,7 +172,10 @@ impl Reading {
             };
             match merge.step()? {
                 Step::Need(source) => {
-                    let chunk = inputs[source].next(&self.store).await?;
+                    let mut chunk = inputs[source].next(&self.store).await?;
+                    if let (Some(chunk), Some(times)) = (&mut chunk, &self.not_before) {
+                        chunk.cut_before(times);
+                    }
                     merge.supply(source, chunk);
                 }
                 Step::Rows(merged) => {
@@ -162,6 +195,7 @@ pub(crate) enum Input {
     Segment(Box<Source>),
     Waiting(Box<FileSelection>, Option<Arc<Exclusions>>),
     Open(Box<FileReader>, Option<Arc<Exclusions>>),
+    Last(Box<LastRowsSelection>),
     Ended,
 }
 
@@ -169,6 +203,7 @@ impl Input {
     pub(crate) fn new(source: Source) -> Self {
         match source {
             Source::File(selection, excluded) => Self::Waiting(Box::new(selection), excluded),
+            Source::Last(selection) => Self::Last(Box::new(selection)),
             segment => Self::Segment(Box::new(segment)),
         }
     }
@@ -190,6 +225,10 @@ impl Input {
             }
             Self::Segment(_) => match std::mem::replace(self, Self::Ended) {
                 Self::Segment(source) => Ok(source.into_chunk()),
+                _ => Ok(None),
+            },
+            Self::Last(_) => match std::mem::replace(self, Self::Ended) {
+                Self::Last(selection) => selection.read(store).await.map(Some),
                 _ => Ok(None),
             },
             Self::Waiting(..) | Self::Ended => Ok(None),

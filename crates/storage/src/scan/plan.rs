@@ -13,12 +13,13 @@ use catalog::{Column, ColumnId, ColumnKind};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use runtime::object_store::Store;
 
-use super::{Scan, ScanRequest};
+use super::newest::Newest;
+use super::{Scan, ScanRequest, Wanted};
 use crate::Error;
 use crate::buffer::TableBuffer;
 use crate::buffer::segment::Segment;
 use crate::delete::tombstone::{ExclusionSets, Exclusions};
-use crate::file::read::FileSelection;
+use crate::file::read::{FileSelection, LastRowsSelection};
 use crate::file::{DataFile, Footer};
 use crate::merge::{Chunk, Output, Rows, Span};
 use crate::schema::{columns_by_name, field, table_metadata};
@@ -43,6 +44,8 @@ pub struct Group {
 #[derive(Clone, Debug)]
 pub enum Source {
     File(FileSelection, Option<Arc<Exclusions>>),
+    /// The last rows of some series of a file.
+    Last(LastRowsSelection),
     Segment {
         segment: Arc<Segment>,
         /// Deleted rows are not in them.
@@ -52,7 +55,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The rows of a segment; `None` for a file.
+    /// The rows of a segment; `None` for what is read from a file.
     pub fn into_chunk(self) -> Option<Chunk> {
         let Self::Segment {
             segment,
@@ -78,6 +81,7 @@ impl Source {
             Self::File(selection, _) => {
                 selection.series.iter().map(|(_, from, to)| to - from).sum()
             }
+            Self::Last(selection) => selection.series.len() as u64,
             Self::Segment { spans, .. } => spans
                 .iter()
                 .map(|span| u64::from(span.end - span.start))
@@ -90,6 +94,7 @@ impl Source {
             Self::File(selection, _) => {
                 (selection.file.entry.min_time, selection.file.entry.max_time)
             }
+            Self::Last(selection) => (selection.file.entry.min_time, selection.file.entry.max_time),
             Self::Segment { segment, .. } => (segment.min_time, segment.max_time),
         }
     }
@@ -102,6 +107,11 @@ impl Source {
                 selection.series.retain(|(rank, _, _)| ranks.contains(rank));
                 (!selection.series.is_empty())
                     .then(|| Self::File(selection, exclusions.as_ref().map(Arc::clone)))
+            }
+            Self::Last(selection) => {
+                let mut selection = selection.clone();
+                selection.series.retain(|(rank, _)| ranks.contains(rank));
+                (!selection.series.is_empty()).then(|| Self::Last(selection))
             }
             Self::Segment {
                 segment,
@@ -131,6 +141,10 @@ pub struct Pruned {
     series: (usize, usize),
     groups: usize,
     largest_group: usize,
+    /// Of these only the last rows.
+    last_rows: usize,
+    /// Rows known without reading them.
+    counted: u64,
 }
 
 impl fmt::Display for Pruned {
@@ -146,7 +160,14 @@ impl fmt::Display for Pruned {
             self.series.1,
             self.groups,
             self.largest_group
-        )
+        )?;
+        if self.last_rows > 0 {
+            write!(formatter, ", last_rows={}", self.last_rows)?;
+        }
+        if self.counted > 0 {
+            write!(formatter, ", counted={}", self.counted)?;
+        }
+        Ok(())
     }
 }
 
@@ -232,14 +253,47 @@ pub async fn plan(
         ..Pruned::default()
     };
     let mut sources: Vec<Source> = Vec::new();
+    let chunks: Vec<(&Arc<Segment>, Chunk)> = segments
+        .into_iter()
+        .map(|(segment, excluded)| {
+            let mut chunk = segment.chunk(&ranking, &[]);
+            chunk.clip(range);
+            if let Some(excluded) = &excluded {
+                excluded.clip(&mut chunk);
+            }
+            (segment, chunk)
+        })
+        .collect();
+    let newest = (request.wanted == Wanted::NewestOfSeries).then(|| {
+        let mut newest = Newest::new(ranking.by_rank.len(), range);
+        for (_, footer, excluded) in &files {
+            newest.note_file(footer, &ranking, excluded.as_deref());
+        }
+        for (_, chunk) in &chunks {
+            newest.note_chunk(chunk);
+        }
+        newest
+    });
     for (file, footer, excluded) in files {
-        let mut series = file_series(&footer, &ranking, range);
+        let (mut series, last) = match &newest {
+            None => (file_series(&footer, &ranking, range), Vec::new()),
+            Some(newest) => newest.of_file(&file, &footer, &ranking, excluded.as_deref()),
+        };
         if let Some(excluded) = &excluded {
             let (first, last) = (file.entry.min_time, file.entry.max_time);
             series.retain(|(rank, _, _)| !excluded.cover(*rank, first, last));
         }
+        pruned.files.0 += usize::from(!series.is_empty() || !last.is_empty());
+        if let (Some(section), false) = (footer.last_rows, last.is_empty()) {
+            pruned.last_rows += 1;
+            sources.push(Source::Last(LastRowsSelection {
+                file: Arc::clone(&file),
+                section,
+                series: last,
+                fields: Arc::clone(&names),
+            }));
+        }
         if !series.is_empty() {
-            pruned.files.0 += 1;
             let selection = FileSelection {
                 file,
                 footer,
@@ -251,11 +305,9 @@ pub async fn plan(
             sources.push(Source::File(selection, excluded));
         }
     }
-    for (segment, excluded) in segments {
-        let mut chunk = segment.chunk(&ranking, &[]);
-        chunk.clip(range);
-        if let Some(excluded) = &excluded {
-            excluded.clip(&mut chunk);
+    for (segment, mut chunk) in chunks {
+        if let Some(newest) = &newest {
+            chunk.cut_before(newest.times());
         }
         if !chunk.spans.is_empty() {
             pruned.segments.0 += 1;
@@ -266,7 +318,10 @@ pub async fn plan(
             });
         }
     }
-    let groups = group(sources);
+    let mut groups = group(sources);
+    if request.wanted == Wanted::Count && output.columns.is_empty() {
+        pruned.counted = count(&mut groups, range);
+    }
     pruned.groups = groups.len();
     pruned.largest_group = groups
         .iter()
@@ -278,6 +333,8 @@ pub async fn plan(
         store: Store::clone(store),
         output,
         partitions: distribute(groups, request.partitions),
+        not_before: newest.map(Newest::into_times),
+        counted: pruned.counted,
         series: ranking.by_rank,
         pruned,
         busy: None,
@@ -403,6 +460,30 @@ fn group(sources: Vec<Source>) -> Vec<Group> {
             }
         })
         .collect()
+}
+
+/// Takes out the rows that are known to be there without reading them, and says how many: those of files that share their times with
+/// no other source. Buffered rows may be versions of each other.
+fn count(groups: &mut Vec<Group>, range: &RangeInclusive<i64>) -> u64 {
+    let mut counted = 0;
+    for group in groups.iter_mut() {
+        let [Source::File(selection, None)] = group.sources.as_mut_slice() else {
+            continue;
+        };
+        let footer = &selection.footer;
+        let entry = &selection.file.entry;
+        let is_within = |first: &i64, last: &i64| range.contains(first) && range.contains(last);
+        let is_whole = is_within(&entry.min_time, &entry.max_time);
+        selection.series.retain(|(_, from, to)| {
+            let times = footer.ends.binary_search(to).ok();
+            let times = times.and_then(|at| footer.times.get(at));
+            let is_known = is_whole || times.is_some_and(|(first, last)| is_within(first, last));
+            counted += if is_known { to - from } else { 0 };
+            !is_known
+        });
+    }
+    groups.retain(|group| group.sources.iter().any(|source| source.rows() > 0));
+    counted
 }
 
 /// Splits large groups by series until there is work for every partition.

@@ -265,6 +265,7 @@ pub(crate) async fn scan(
             time_range: question.times.clone(),
             series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
             partitions: question.partitions,
+            wanted: storage::Wanted::All,
         })
         .await?;
     assert!((1..=question.partitions).contains(&scan.partitions()));
