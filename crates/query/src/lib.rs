@@ -4,6 +4,9 @@
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
 //!    │                              │        └────> scan       execution: reading it
 //!    │                              ├──────> system             the node's own tables
+//!    ├────> newest                                              planning: one row of each series
+//!    ├────> time_slices                                         ORDER BY time with a LIMIT
+//!    ├────> run_aggregate                                       GROUP BY over rows as the scan sorts them
 //!    ├────> delete ─────────────────┘                           planning: what to delete
 //!    └────> error                                               DataFusion's faults as ours
 //! ```
@@ -22,6 +25,8 @@ mod table;
 
 mod filter;
 
+mod newest;
+
 mod scan;
 
 mod delete;
@@ -29,6 +34,10 @@ mod delete;
 mod system;
 
 mod functions;
+
+mod run_aggregate;
+
+mod time_slices;
 
 mod error;
 

@@ -17,6 +17,9 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::prelude::SessionConfig;
 
+use crate::newest::NewestOfSeries;
+use crate::run_aggregate::RunAggregation;
+use crate::time_slices::SliceByTime;
 use crate::{Config, functions};
 
 /// The one catalog of every session; different databases never meet in one statement.
@@ -42,6 +45,9 @@ impl Sessions {
             .with_config(session_config(config))
             .with_runtime_env(runtime_env(config)?)
             .with_default_features()
+            .with_optimizer_rule(Arc::new(NewestOfSeries))
+            .with_physical_optimizer_rule(Arc::new(SliceByTime))
+            .with_physical_optimizer_rule(Arc::new(RunAggregation))
             .build();
         functions::register(&mut prototype)?;
         Ok(Self { prototype })
