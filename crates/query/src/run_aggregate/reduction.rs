@@ -403,11 +403,13 @@ fn side_by_side<N: Copy>(
     fold: impl Fn(N, N) -> N + Copy,
 ) -> [N; LANES] {
     let common = lanes.iter().map(|lane| lane.len()).min().unwrap_or(0);
-    let heads = lanes.map(|lane| &lane[..common]);
-    for row in 0..common {
-        for lane in 0..LANES {
-            folded[lane] = fold(folded[lane], heads[lane][row]);
-        }
+    // Walked together, so that no step has to ask whether it is still inside.
+    let [first, second, third, fourth] = lanes.map(|lane| lane[..common].iter());
+    for (((first, second), third), fourth) in first.zip(second).zip(third).zip(fourth) {
+        folded[0] = fold(folded[0], *first);
+        folded[1] = fold(folded[1], *second);
+        folded[2] = fold(folded[2], *third);
+        folded[3] = fold(folded[3], *fourth);
     }
     for lane in 0..LANES {
         let tail = &lanes[lane][common..];

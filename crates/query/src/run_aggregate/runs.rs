@@ -138,20 +138,25 @@ impl Runs {
             .as_primitive_opt::<TimestampNanosecondType>()
             .filter(|times| times.null_count() == 0);
         let is_long = self.rows_per_run.is_none_or(|rows| rows >= LONG_RUN_ROWS);
-        match times {
-            Some(times) if is_long => self.mark_step_in_few_rows(step, times.values()),
-            _ => {
-                let values = step.evaluate(Arc::clone(column))?;
-                self.mark_changes(&changes(&values)?);
-                Ok(())
-            }
+        if let Some(times) = times
+            && is_long
+            && self.mark_step_in_few_rows(step, times.values())?
+        {
+            return Ok(());
         }
+        let values = step.evaluate(Arc::clone(column))?;
+        self.mark_changes(&changes(&values)?);
+        Ok(())
     }
 
-    /// Asks about the ends of every sorted stretch and a few rows between; then about rows between two that differ.
-    fn mark_step_in_few_rows(&mut self, step: &Step, times: &[i64]) -> Result<()> {
+    /// Asks about the ends of every sorted stretch and a few rows between; then about rows between two that differ. Gives up, and
+    /// says so, when there is a null: times too far out have no value on either side, so two nulls say nothing of those between.
+    fn mark_step_in_few_rows(&mut self, step: &Step, times: &[i64]) -> Result<bool> {
         let mut points = self.first_points(times);
         let values = step.evaluate(taken(times, &points))?;
+        if values.null_count() > 0 {
+            return Ok(false);
+        }
         let differ = changes(&values)?;
         let mut open = Vec::new();
         for end in differ.set_indices() {
@@ -179,7 +184,7 @@ impl Runs {
             }
             open = next;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Two rows of which the later one belongs to another run than the earlier one.
@@ -247,6 +252,129 @@ fn for_each(bits: &[u64], mut found: impl FnMut(usize)) {
         while left != 0 {
             found(place * WORD_ROWS + left.trailing_zeros() as usize);
             left &= left - 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{DictionaryArray, Int32Array, StringArray};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    use datafusion::common::DFSchema;
+    use datafusion::prelude::SessionContext;
+
+    use super::super::rule::Origin;
+    use super::*;
+
+    /// Compares with looking at every row.
+    fn check(group: &[&str], batch: &RecordBatch) {
+        let schema = DFSchema::try_from(batch.schema()).expect("names differ");
+        let context = SessionContext::new();
+        let expressions: Vec<_> = group
+            .iter()
+            .map(|text| {
+                let expression = context.parse_sql_expr(text, &schema).expect("it parses");
+                context
+                    .create_physical_expr(expression, &schema)
+                    .expect("it can be planned")
+            })
+            .collect();
+        let origins = [Origin::Tag, Origin::Time];
+        let grouping = Grouping::new(&expressions, &origins, &batch.schema())
+            .expect("the types are known")
+            .expect("it can be grouped");
+        let mut runs = Runs::default();
+        for long in [None, Some(1), Some(1_000)] {
+            runs.rows_per_run = long;
+            runs.find(&grouping, batch).expect("it can be evaluated");
+            let starts = naive(&expressions, batch);
+            assert_eq!(runs.starts(), starts, "{group:?} {long:?}");
+            assert_eq!(runs.len(), starts.len());
+        }
+    }
+
+    fn naive(
+        expressions: &[Arc<dyn datafusion::physical_plan::PhysicalExpr>],
+        batch: &RecordBatch,
+    ) -> Vec<u32> {
+        let rows = batch.num_rows();
+        let columns: Vec<ArrayRef> = expressions
+            .iter()
+            .map(|one| {
+                one.evaluate(batch)
+                    .and_then(|values| values.into_array(rows))
+                    .expect("it works")
+            })
+            .collect();
+        let differs = |row: usize| {
+            columns.iter().any(|column| {
+                let pair = (column.slice(row - 1, 1), column.slice(row, 1));
+                distinct(&pair.0, &pair.1).expect("they compare").value(0)
+            })
+        };
+        (0..rows)
+            .filter(|row| *row == 0 || differs(*row))
+            .map(|row| row as u32)
+            .collect()
+    }
+
+    fn batch(keys: Int32Array, times: Vec<i64>) -> RecordBatch {
+        let names = Arc::new(StringArray::from(vec!["a", "b", "c", "d"]));
+        let tag = DictionaryArray::try_new(keys, names).expect("four names");
+        let tag: ArrayRef = Arc::new(tag);
+        let time: ArrayRef = Arc::new(TimestampNanosecondArray::from(times));
+        let schema = Schema::new(vec![
+            Field::new("host", tag.data_type().clone(), true),
+            Field::new(
+                "time",
+                DataType::Timestamp(TimeUnit::Nanosecond, None),
+                false,
+            ),
+        ]);
+        RecordBatch::try_new(Arc::new(schema), vec![tag, time]).expect("two columns")
+    }
+
+    #[test]
+    fn runs_begin_where_any_group_expression_changes() {
+        let second = 1_000_000_000;
+        let mut dice = 1_u64;
+        let mut roll = |below: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (dice >> 33) % below
+        };
+        for rows in [1, 2, 63, 64, 65, 129, 700] {
+            for change in [3, 50, 400] {
+                let (mut key, mut time) = (0, 0_i64);
+                let (mut keys, mut times) = (Vec::new(), Vec::new());
+                for _ in 0..rows {
+                    match roll(change) {
+                        0 => key = roll(5) as i32,
+                        1 => time -= 500 * second,
+                        2 => time += 7_200 * second,
+                        _ => time += roll(3) as i64 * 10 * second,
+                    }
+                    keys.push((key < 4).then_some(key));
+                    times.push(time);
+                }
+                let without_null = keys.iter().map(|key| key.unwrap_or(3)).collect();
+                for keys in [
+                    Int32Array::from(keys),
+                    Int32Array::from_iter_values::<Vec<i32>>(without_null),
+                ] {
+                    let batch = batch(keys, times.clone());
+                    check(&["host"], &batch);
+                    check(&["date_bin(INTERVAL '1 minute', time)"], &batch);
+                    check(&["date_bin(INTERVAL '1 hour', time)", "host"], &batch);
+                    check(
+                        &[
+                            "date_trunc('day', time)",
+                            "date_bin(INTERVAL '5 minutes', time)",
+                        ],
+                        &batch,
+                    );
+                    check(&["date_part('minute', time)", "host"], &batch);
+                }
+            }
         }
     }
 }
