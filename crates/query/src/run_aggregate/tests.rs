@@ -385,26 +385,18 @@ fn lines(seconds: std::ops::Range<i64>, shift: i64) -> String {
     text
 }
 
-async fn check_all(node: &Node, place: &str, partitions: &[usize]) {
-    for &partitions in partitions {
-        let with = node.session(partitions, 64 << 20, true);
-        let without = node.session(partitions, 64 << 20, false);
-        for (statement, applies) in STATEMENTS {
-            let runs = Ran::new(&with, statement).await;
+async fn check_all(node: &Node, place: &str, partitions: usize) {
+    let with = node.session(partitions, 64 << 20, true);
+    let without = node.session(partitions, 64 << 20, false);
+    for (statement, applies) in STATEMENTS {
+        let runs = Ran::new(&with, statement).await;
+        let plan = runs.text();
+        let shown = plan.contains("RunAggregate: gby=[");
+        assert_eq!(shown, *applies, "{place}: {statement}\n{plan}");
+        if *applies {
             let hashed = Ran::new(&without, statement).await;
-            assert_eq!(
-                runs.text().contains("RunAggregate: gby=["),
-                *applies,
-                "{place}, {partitions} partitions: {statement}\n{}",
-                runs.text()
-            );
             assert!(!hashed.text().contains("RunAggregate"), "{statement}");
-            assert_eq!(
-                runs.rows(),
-                hashed.rows(),
-                "{place}, {partitions} partitions: {statement}\n{}",
-                runs.text()
-            );
+            assert_eq!(runs.rows(), hashed.rows(), "{place}: {statement}\n{plan}");
         }
     }
 }
@@ -413,13 +405,13 @@ async fn check_all(node: &Node, place: &str, partitions: &[usize]) {
 async fn answers_are_those_of_hashing_wherever_rows_are() {
     let node = Node::start().await;
     node.write(&lines(0..4_000, 0)).await;
-    check_all(&node, "buffer", &[1]).await;
+    check_all(&node, "buffer", 1).await;
     node.storage.persist().await.expect("the store works");
     // Some rows again with other values, and new ones.
     node.write(&lines(3_000..8_000, 1)).await;
-    check_all(&node, "half and half", &[1, 2]).await;
+    check_all(&node, "half and half", 2).await;
     node.storage.persist().await.expect("the store works");
-    check_all(&node, "files", &[2]).await;
+    check_all(&node, "files", 1).await;
     node.stop().await;
 }
 
@@ -453,7 +445,8 @@ async fn short_runs_are_handed_over() {
     ];
     for (groups, handed_over) in cases {
         let statement = format!(
-            "SELECT {groups}, sum(i), avg(i), count(*), max(time) FROM cpu GROUP BY {groups}"
+            "SELECT count(*), sum(s), sum(a), min(n), max(n), sum(date_part('epoch', t)) FROM \
+             (SELECT sum(i) AS s, avg(i) AS a, count(*) AS n, max(time) AS t FROM cpu GROUP BY {groups})"
         );
         let runs = Ran::new(&with, &statement).await;
         let hashed = Ran::new(&without, &statement).await;
