@@ -84,6 +84,24 @@ impl SeriesScan {
     }
 }
 
+impl SeriesScan {
+    pub(crate) fn scan(&self) -> &Scan {
+        &self.scan
+    }
+
+    /// The same scan of some of the time.
+    pub(crate) fn narrowed(&self, times: &RangeInclusive<i64>) -> Self {
+        Self {
+            scan: Arc::new(self.scan.narrowed(times)),
+            schema: Arc::clone(&self.schema),
+            description: self.description.clone(),
+            limit: self.limit,
+            properties: Arc::clone(&self.properties),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
 impl ExecutionPlan for SeriesScan {
     fn name(&self) -> &'static str {
         "SeriesScan"

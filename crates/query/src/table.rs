@@ -55,7 +55,7 @@ impl fmt::Debug for Source {
 }
 
 /// A table of the catalog.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StoredTable {
     database: Arc<Database>,
     table: Arc<Table>,
@@ -63,6 +63,7 @@ pub(crate) struct StoredTable {
     source: Source,
     /// The times, in nanoseconds, of the rows that exist for a statement: neither expired nor due to be deleted.
     visible: RangeInclusive<i64>,
+    wanted: Wanted,
 }
 
 /// The terms of a WHERE clause, sorted by who evaluates them.
@@ -82,7 +83,26 @@ impl StoredTable {
             schema,
             source,
             visible,
+            wanted: Wanted::All,
         }
+    }
+
+    /// The same table, of which only the newest row of each series is wanted; `None` when it is that already.
+    pub(crate) fn newest_of_series(&self) -> Option<Self> {
+        (self.wanted != Wanted::NewestOfSeries).then(|| Self {
+            wanted: Wanted::NewestOfSeries,
+            ..self.clone()
+        })
+    }
+
+    /// Whether storage itself finds out for which rows all of these terms hold.
+    pub(crate) fn decides(&self, terms: &[Expr]) -> bool {
+        let classes = terms.iter().map(|term| classify(term, &self.schema));
+        classes.into_iter().all(|class| class != Term::Row)
+    }
+
+    pub(crate) fn is_tag(&self, column: &str) -> bool {
+        is_tag(&self.schema, column)
     }
 
     /// Where its rows are.
@@ -200,17 +220,23 @@ impl TableProvider for StoredTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let pushed = self.sort_terms(filters);
-        let wanted: Vec<usize> = match projection {
+        let shown: Vec<usize> = match projection {
             Some(projection) => projection.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
         if pushed.time_range.is_empty() {
             return Ok(Arc::new(EmptyExec::new(Arc::new(
-                self.schema.project(&wanted)?,
+                self.schema.project(&shown)?,
             ))));
         }
-        let read = self.columns_to_read(&wanted, &pushed.rows);
+        let read = self.columns_to_read(&shown, &pushed.rows);
         let schema = Arc::new(self.schema.project(&read)?);
+        let wanted = match self.wanted {
+            Wanted::All if read.is_empty() && limit.is_none() => Wanted::Count,
+            // Storage would leave out rows before it is known which of them meet these terms.
+            Wanted::NewestOfSeries if !pushed.rows.is_empty() => Wanted::All,
+            wanted => wanted,
+        };
         let request = ScanRequest {
             database: self.database.id,
             table: Arc::clone(&self.table),
@@ -218,7 +244,7 @@ impl TableProvider for StoredTable {
             time_range: pushed.time_range.clone(),
             series_filter: series_filter(state, &self.schema, &pushed.series)?,
             partitions: self.source.partitions,
-            wanted: Wanted::All,
+            wanted,
         };
         let scan = self
             .source
@@ -240,7 +266,7 @@ impl TableProvider for StoredTable {
         let schema = DFSchema::try_from(schema)?;
         let predicate = state.create_physical_expr(rows, &schema)?;
         let filtered = FilterExecBuilder::new(predicate, Arc::new(scan))
-            .apply_projection(Some((0..wanted.len()).collect()))?
+            .apply_projection(Some((0..shown.len()).collect()))?
             .build()?;
         Ok(Arc::new(filtered))
     }

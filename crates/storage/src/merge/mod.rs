@@ -12,16 +12,19 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions,
-    TimestampNanosecondArray, UInt32Array,
+    TimestampNanosecondArray, UInt32Array, new_null_array,
 };
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::{interleave, take};
+use arrow::compute::{concat, interleave, take};
 use arrow::datatypes::{Int32Type, SchemaRef};
 
 use crate::Error;
 use crate::batch::{rows_of_strings, widest_string};
 use crate::buffer::segment::Order;
 use crate::window::TimeSpan;
+
+/// Rows of runs, on average, from which on copying runs is quicker than gathering rows.
+const RUN_ROWS_LEAST: usize = 32;
 
 /// Some sorted rows of one source.
 #[derive(Debug)]
@@ -280,26 +283,23 @@ impl Merge {
         let cursor = &mut self.cursors[source];
         let chunk = Arc::clone(&self.chunks[cursor.chunk as usize]);
         let span = chunk.spans[cursor.span];
-        let limit = span
-            .end
-            .min(cursor.position.saturating_add(room.max(1) as u32));
-        loop {
-            let row = chunk.rows.at(cursor.position);
-            let time = chunk.times[row as usize];
-            let next = Head {
-                rank: span.rank,
-                time,
-                source: head.source,
-            };
-            if bound.is_some_and(|bound| bound < next) {
-                break;
-            }
-            self.pending.push(span.rank, time, (cursor.chunk, row));
-            cursor.position += 1;
-            if cursor.position >= limit {
-                break;
-            }
-        }
+        let left = Span {
+            start: cursor.position,
+            end: span
+                .end
+                .min(cursor.position.saturating_add(room.max(1) as u32)),
+            ..span
+        };
+        let end = match bound {
+            // Its first row comes before the bound, or it would not be the head.
+            Some(bound) if bound.rank == span.rank => chunk.first_position(left, |time| {
+                (time, head.source) > (bound.time, bound.source)
+            }),
+            _ => left.end,
+        };
+        let taken = Span { end, ..left };
+        self.pending.push_span(&chunk, cursor.chunk, taken);
+        cursor.position = end;
         if cursor.position == span.end {
             cursor.span += 1;
             match chunk.spans.get(cursor.span) {
@@ -382,6 +382,18 @@ impl Merge {
                     0 => (0, 0),
                     place => (place, row as usize),
                 };
+                if taken.older.is_empty()
+                    && let Some(runs) = long_runs(&taken.rows)
+                {
+                    let parts: Vec<ArrayRef> = runs
+                        .map(|(row, rows)| match place(row) {
+                            (0, _) => new_null_array(null.data_type(), rows),
+                            (array, row) => arrays[array].slice(row, rows),
+                        })
+                        .collect();
+                    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+                    return concat(&parts).map_err(fault);
+                }
                 let mut indices: Vec<(usize, usize)> =
                     taken.rows.iter().map(|row| place(*row)).collect();
                 for versions in taken.older.chunk_by(|a, b| a.0 == b.0) {
@@ -446,7 +458,40 @@ impl Merge {
     }
 }
 
+/// The rows as runs that stand one after the other in one chunk: the first row of each and their number. `None` when there are so many
+/// that rows are better gathered one by one.
+fn long_runs(rows: &[(u32, u32)]) -> Option<impl Iterator<Item = ((u32, u32), usize)>> {
+    let goes_on = |one: &(u32, u32), next: &(u32, u32)| next.0 == one.0 && next.1 == one.1 + 1;
+    let breaks = rows.windows(2).filter(|pair| !goes_on(&pair[0], &pair[1]));
+    let are_long = (breaks.count() + 1) * RUN_ROWS_LEAST <= rows.len();
+    are_long.then(|| {
+        let runs = rows.chunk_by(goes_on);
+        runs.map(|run| (run[0], run.len()))
+    })
+}
+
 impl Pending {
+    /// The rows of a span of a chunk, which come after all that are pending but may be versions of the last.
+    fn push_span(&mut self, chunk: &Chunk, number: u32, span: Span) {
+        match chunk.rows {
+            // No row of a file is a version of another.
+            Rows::Sorted if span.start < span.end => {
+                let (first, rest) = (span.start, span.start + 1..span.end);
+                self.push(span.rank, chunk.time(first), (number, first));
+                self.rows.extend(rest.clone().map(|row| (number, row)));
+                self.ranks.resize(self.rows.len(), span.rank);
+                let times = &chunk.times[rest.start as usize..rest.end as usize];
+                self.times.extend_from_slice(times);
+            }
+            _ => {
+                for position in span.start..span.end {
+                    let row = chunk.rows.at(position);
+                    self.push(span.rank, chunk.times[row as usize], (number, row));
+                }
+            }
+        }
+    }
+
     fn push(&mut self, rank: u32, time: i64, row: (u32, u32)) {
         let is_version = self.ranks.last() == Some(&rank) && self.times.last() == Some(&time);
         match self.rows.last_mut() {

@@ -63,6 +63,8 @@ pub struct Scan {
     output: Output,
     /// For each partition, what it reads one after the other.
     partitions: Vec<Vec<Group>>,
+    /// Nanoseconds; rows outside are not read.
+    time_range: RangeInclusive<i64>,
     /// By rank, when only rows from some time on are wanted.
     not_before: Option<Arc<[i64]>>,
     /// Rows that need not be read to be counted; in no partition.
@@ -107,6 +109,51 @@ impl Scan {
     /// One line for EXPLAIN: what is read of what there is, such as `files=2/10, segments=1/1, series=3/1000`.
     pub fn description(&self) -> String {
         self.pruned.to_string()
+    }
+
+    /// Bounds of the times of all its rows, nanoseconds; `None` when it has none.
+    pub fn times(&self) -> Option<RangeInclusive<i64>> {
+        let sources = self.partitions.iter().flatten().flat_map(|group| &group.sources);
+        let (first, last) = sources
+            .map(Source::times)
+            .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+        let first = first.max(*self.time_range.start());
+        let last = last.min(*self.time_range.end());
+        (first <= last).then_some(first..=last)
+    }
+
+    /// How many rows it reads, or more: before duplicates are put together and times are looked at row by row.
+    pub fn rows_max(&self) -> u64 {
+        let groups = self.partitions.iter().flatten();
+        let read: u64 = groups.map(Group::rows).sum();
+        read + self.counted
+    }
+
+    /// Whether [`Scan::narrowed`] scans make up this one when their times do: it is of all rows.
+    pub fn is_of_all_rows(&self) -> bool {
+        self.not_before.is_none() && self.counted == 0
+    }
+
+    /// The same scan of some of the time, in as many partitions.
+    pub fn narrowed(&self, times: &RangeInclusive<i64>) -> Self {
+        let first = *times.start().max(self.time_range.start());
+        let last = *times.end().min(self.time_range.end());
+        let times = first..=last;
+        let narrowed = |groups: &Vec<Group>| {
+            let groups = groups.iter().map(|group| group.narrowed(&times));
+            groups.filter(|group| !group.sources.is_empty()).collect()
+        };
+        Self {
+            store: Store::clone(&self.store),
+            output: self.output.clone(),
+            partitions: self.partitions.iter().map(narrowed).collect(),
+            time_range: times.clone(),
+            not_before: self.not_before.clone(),
+            counted: self.counted,
+            series: self.series.clone(),
+            pruned: self.pruned,
+            busy: self.busy.clone(),
+        }
     }
 
     /// Rows of one partition, in no promised order; no (series, time) comes twice in the whole scan.

@@ -40,6 +40,20 @@ pub struct Group {
     pub sources: Vec<Source>,
 }
 
+impl Group {
+    pub fn rows(&self) -> u64 {
+        self.sources.iter().map(Source::rows).sum()
+    }
+
+    /// What of it has times in this range.
+    pub fn narrowed(&self, times: &RangeInclusive<i64>) -> Self {
+        let sources = self.sources.iter();
+        Self {
+            sources: sources.filter_map(|source| source.narrowed(times)).collect(),
+        }
+    }
+}
+
 /// One source and which of its rows.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -89,7 +103,49 @@ impl Source {
         }
     }
 
-    fn times(&self) -> (i64, i64) {
+    fn narrowed(&self, times: &RangeInclusive<i64>) -> Option<Self> {
+        let overlaps = |first: i64, last: i64| first <= *times.end() && *times.start() <= last;
+        let (first, last) = self.times();
+        if !overlaps(first, last) {
+            return None;
+        }
+        match self {
+            Self::File(selection, exclusions) => {
+                let mut selection = selection.clone();
+                let footer = &selection.footer;
+                selection.series.retain(|(_, _, end)| {
+                    let of_series = footer.ends.binary_search(end).ok();
+                    let of_series = of_series.and_then(|at| footer.times.get(at));
+                    of_series.is_none_or(|(first, last)| overlaps(*first, *last))
+                });
+                selection.time_range = times.clone();
+                (!selection.series.is_empty())
+                    .then(|| Self::File(selection, exclusions.as_ref().map(Arc::clone)))
+            }
+            Self::Last(_) => Some(self.clone()),
+            Self::Segment {
+                segment,
+                spans,
+                fields,
+            } => {
+                let mut chunk = Chunk {
+                    spans: spans.clone(),
+                    rows: Rows::Ordered(Arc::clone(segment.order())),
+                    times: segment.batch.times.clone(),
+                    fields: Vec::new(),
+                };
+                chunk.clip(times);
+                (!chunk.spans.is_empty()).then(|| Self::Segment {
+                    segment: Arc::clone(segment),
+                    spans: chunk.spans,
+                    fields: Arc::clone(fields),
+                })
+            }
+        }
+    }
+
+    /// Bounds of its times, nanoseconds.
+    pub fn times(&self) -> (i64, i64) {
         match self {
             Self::File(selection, _) => {
                 (selection.file.entry.min_time, selection.file.entry.max_time)
@@ -333,6 +389,7 @@ pub async fn plan(
         store: Store::clone(store),
         output,
         partitions: distribute(groups, request.partitions),
+        time_range: range.clone(),
         not_before: newest.map(Newest::into_times),
         counted: pruned.counted,
         series: ranking.by_rank,
@@ -495,7 +552,7 @@ fn split(groups: Vec<Group>, partitions: usize, ranks: u32) -> Vec<Group> {
     groups
         .into_iter()
         .flat_map(|group| {
-            let rows: u64 = group.sources.iter().map(Source::rows).sum();
+            let rows: u64 = group.rows();
             if parts < 2 || rows < SPLIT_ROWS_LEAST {
                 return vec![group];
             }
@@ -520,7 +577,7 @@ fn distribute(groups: Vec<Group>, partitions: usize) -> Vec<Vec<Group>> {
     let count = partitions.clamp(1, groups.len().max(1));
     let mut weighed: Vec<(u64, Group)> = groups
         .into_iter()
-        .map(|group| (group.sources.iter().map(Source::rows).sum(), group))
+        .map(|group| (group.rows(), group))
         .collect();
     weighed.sort_by_key(|(rows, _)| std::cmp::Reverse(*rows));
     let mut dealt: Vec<(u64, Vec<Group>)> = vec![(0, Vec::new()); count];
