@@ -17,6 +17,7 @@ use arrow::array::{
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{concat, interleave, take};
 use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::error::ArrowError;
 
 use crate::Error;
 use crate::batch::{rows_of_strings, widest_string};
@@ -326,11 +327,15 @@ impl Merge {
     /// Makes a batch of the first `rows` pending rows and forgets them and the chunks no longer needed.
     fn hand_out(&mut self, rows: usize) -> Result<Merged, Error> {
         let taken = self.pending.take(rows);
+        let runs = match taken.older.is_empty() {
+            true => long_runs(&taken.rows),
+            false => None,
+        };
         let columns = self
             .output
             .columns
             .iter()
-            .map(|column| self.column(column, &taken))
+            .map(|column| self.column(column, &taken, runs.as_deref()))
             .collect::<Result<Vec<ArrayRef>, Error>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch =
@@ -344,7 +349,12 @@ impl Merge {
         })
     }
 
-    fn column(&self, column: &OutputColumn, taken: &Pending) -> Result<ArrayRef, Error> {
+    fn column(
+        &self,
+        column: &OutputColumn,
+        taken: &Pending,
+        runs: Option<&[Run]>,
+    ) -> Result<ArrayRef, Error> {
         let fault = |cause| Error::internal("cannot gather a column").with_source(cause);
         match column {
             OutputColumn::Time => Ok(Arc::new(TimestampNanosecondArray::from(
@@ -362,8 +372,8 @@ impl Merge {
                     .map_err(fault)
             }
             OutputColumn::Field { field, null } => {
-                if let Some(slice) = self.slice(*field, taken) {
-                    return Ok(slice);
+                if let Some(runs) = runs {
+                    return self.runs_of_field(*field, null, runs).map_err(fault);
                 }
                 let mut arrays: Vec<&dyn Array> = vec![null.as_ref()];
                 // By chunk: its place in `arrays`, 0 for the null.
@@ -382,18 +392,6 @@ impl Merge {
                     0 => (0, 0),
                     place => (place, row as usize),
                 };
-                if taken.older.is_empty()
-                    && let Some(runs) = long_runs(&taken.rows)
-                {
-                    let parts: Vec<ArrayRef> = runs
-                        .map(|(row, rows)| match place(row) {
-                            (0, _) => new_null_array(null.data_type(), rows),
-                            (array, row) => arrays[array].slice(row, rows),
-                        })
-                        .collect();
-                    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-                    return concat(&parts).map_err(fault);
-                }
                 let mut indices: Vec<(usize, usize)> =
                     taken.rows.iter().map(|row| place(*row)).collect();
                 for versions in taken.older.chunk_by(|a, b| a.0 == b.0) {
@@ -414,17 +412,23 @@ impl Merge {
         }
     }
 
-    /// The rows' values without copying, when they stand one after the other in one chunk.
-    fn slice(&self, field: usize, taken: &Pending) -> Option<ArrayRef> {
-        let (chunk, first) = *taken.rows.first()?;
-        let is_run = taken.older.is_empty()
-            && taken
-                .rows
-                .iter()
-                .zip(first..)
-                .all(|(row, expected)| *row == (chunk, expected));
-        let values = self.chunks[chunk as usize].fields[field].as_ref()?;
-        is_run.then(|| values.slice(first as usize, taken.rows.len()))
+    /// A field's values of these rows; without copying them, when it is one run.
+    fn runs_of_field(
+        &self,
+        field: usize,
+        null: &ArrayRef,
+        runs: &[Run],
+    ) -> Result<ArrayRef, ArrowError> {
+        let values = |run: &Run| match &self.chunks[run.chunk as usize].fields[field] {
+            Some(values) => values.slice(run.first as usize, run.rows),
+            None => new_null_array(null.data_type(), run.rows),
+        };
+        if let [run] = runs {
+            return Ok(values(run));
+        }
+        let parts: Vec<ArrayRef> = runs.iter().map(values).collect();
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        concat(&parts)
     }
 
     /// Drops chunks that neither a cursor nor a pending row refers to, and renumbers the rest.
@@ -458,16 +462,36 @@ impl Merge {
     }
 }
 
-/// The rows as runs that stand one after the other in one chunk: the first row of each and their number. `None` when there are so many
-/// that rows are better gathered one by one.
-fn long_runs(rows: &[(u32, u32)]) -> Option<impl Iterator<Item = ((u32, u32), usize)>> {
-    let goes_on = |one: &(u32, u32), next: &(u32, u32)| next.0 == one.0 && next.1 == one.1 + 1;
-    let breaks = rows.windows(2).filter(|pair| !goes_on(&pair[0], &pair[1]));
-    let are_long = (breaks.count() + 1) * RUN_ROWS_LEAST <= rows.len();
-    are_long.then(|| {
-        let runs = rows.chunk_by(goes_on);
-        runs.map(|run| (run[0], run.len()))
-    })
+/// Rows that stand one after the other in a chunk.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    chunk: u32,
+    first: u32,
+    rows: usize,
+}
+
+/// The rows as runs; `None` when these are so short that rows are better gathered one by one.
+fn long_runs(rows: &[(u32, u32)]) -> Option<Vec<Run>> {
+    let runs_max = rows.len() / RUN_ROWS_LEAST + 1;
+    let mut runs: Vec<Run> = Vec::new();
+    for &(chunk, row) in rows {
+        if let Some(run) = runs.last_mut()
+            && run.chunk == chunk
+            && run.first as usize + run.rows == row as usize
+        {
+            run.rows += 1;
+            continue;
+        }
+        if runs.len() == runs_max {
+            return None;
+        }
+        runs.push(Run {
+            chunk,
+            first: row,
+            rows: 1,
+        });
+    }
+    Some(runs)
 }
 
 impl Pending {
