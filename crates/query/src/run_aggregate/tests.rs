@@ -407,7 +407,6 @@ async fn check_all(node: &Node, place: &str, partitions: usize) {
 async fn answers_are_those_of_hashing_wherever_rows_are() {
     let node = Node::start().await;
     node.write(&lines(0..4_000, 0)).await;
-    check_all(&node, "buffer", 1).await;
     node.storage.persist().await.expect("the store works");
     // Some rows again with other values, and new ones.
     node.write(&lines(3_000..8_000, 1)).await;
@@ -481,12 +480,12 @@ async fn states(session: &SessionState, statement: &str) -> Vec<RecordBatch> {
 async fn memory_is_asked_for_and_given_back() {
     let node = large().await;
     for groups in [
-        "date_bin(INTERVAL '4 seconds', time), host",
-        "date_bin(INTERVAL '4 seconds', time)",
+        "date_bin(INTERVAL '5 seconds', time), host",
+        "date_bin(INTERVAL '5 seconds', time)",
     ] {
         let statement = format!("SELECT count(*), sum(i) FROM cpu GROUP BY {groups}");
         let mut rows = Vec::new();
-        for memory_bytes in [64 << 20, 100_000] {
+        for memory_bytes in [64 << 20, 48_000] {
             let states = states(&node.session(1, memory_bytes, true), &statement).await;
             assert!(states.iter().all(|batch| batch.num_rows() <= 8192));
             let counted = |batch: &RecordBatch| {
@@ -503,7 +502,7 @@ async fn memory_is_asked_for_and_given_back() {
             );
             rows.push(states.iter().map(RecordBatch::num_rows).sum::<usize>());
         }
-        assert!(rows[0] <= rows[1], "{statement}: {rows:?}");
+        assert!(rows[0] < rows[1], "{statement}: {rows:?}");
     }
     node.stop().await;
 }
