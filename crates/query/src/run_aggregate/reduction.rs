@@ -14,7 +14,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
 use datafusion::arrow::datatypes::{
-    DataType, Float64Type, Int64Type, TimeUnit, TimestampNanosecondType, UInt64Type,
+    DataType, Float64Type, Int64Type, Schema, TimeUnit, TimestampNanosecondType, UInt64Type,
 };
 use datafusion::common::Result;
 use datafusion::functions_aggregate::average::Avg;
@@ -22,6 +22,7 @@ use datafusion::functions_aggregate::count::Count;
 use datafusion::functions_aggregate::min_max::{Max, Min};
 use datafusion::functions_aggregate::sum::Sum;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::physical_expr::GroupsAccumulatorAdapter;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::PhysicalExpr;
@@ -93,15 +94,16 @@ impl RunGroups<'_> {
 }
 
 impl Aggregate {
-    /// `function` has a `GroupsAccumulator`, no DISTINCT and no ORDER BY.
+    /// `function` has no DISTINCT and no ORDER BY; `input` is what its arguments read.
     pub(super) fn new(
-        function: &AggregateFunctionExpr,
+        function: &Arc<AggregateFunctionExpr>,
         filter: Option<Arc<dyn PhysicalExpr>>,
+        input: &Schema,
     ) -> Result<Self> {
         let arguments = function.expressions();
-        let state = match State::of(function, &arguments) {
+        let state = match State::of(function, &arguments, input) {
             Some(state) => state,
-            None => State::Other(function.create_groups_accumulator()?),
+            None => State::Other(accumulator(function)?),
         };
         Ok(Self {
             arguments,
@@ -188,15 +190,22 @@ impl Aggregate {
 
 impl State {
     /// The state of a function that is reduced run by run; `None` for all others.
-    fn of(function: &AggregateFunctionExpr, arguments: &[Arc<dyn PhysicalExpr>]) -> Option<Self> {
+    fn of(
+        function: &AggregateFunctionExpr,
+        arguments: &[Arc<dyn PhysicalExpr>],
+        input: &Schema,
+    ) -> Option<Self> {
         let implementation = function.fun().inner();
-        if arguments.len() != 1 {
+        let [argument] = arguments else {
             return None;
-        }
+        };
         if implementation.downcast_ref::<Count>().is_some() {
             return Some(Self::Count(Vec::new()));
         }
-        // What goes in has the type of what comes out: the planner has cast it.
+        let data_type = argument.data_type(input).ok()?;
+        if data_type != *function.field().data_type() {
+            return None;
+        }
         let kind = if implementation.downcast_ref::<Sum>().is_some() {
             Kind::Sum
         } else if implementation.downcast_ref::<Min>().is_some() {
@@ -204,8 +213,7 @@ impl State {
         } else if implementation.downcast_ref::<Max>().is_some() {
             Kind::Greatest
         } else if implementation.downcast_ref::<Avg>().is_some() {
-            let is_float = *function.field().data_type() == DataType::Float64;
-            return is_float.then(|| Self::Average {
+            return (data_type == DataType::Float64).then(|| Self::Average {
                 sums: Vec::new(),
                 counts: Vec::new(),
             });
@@ -217,7 +225,7 @@ impl State {
             Kind::Least => (f64::MAX, i64::MAX, u64::MAX, Some(i64::MAX)),
             Kind::Greatest => (f64::MIN, i64::MIN, u64::MIN, Some(i64::MIN)),
         };
-        match function.field().data_type() {
+        match data_type {
             DataType::Float64 => Some(Self::Float(Fold::new(kind, float))),
             DataType::Int64 => Some(Self::Integer(Fold::new(kind, integer))),
             DataType::UInt64 => Some(Self::Unsigned(Fold::new(kind, unsigned))),
@@ -304,6 +312,16 @@ where
     fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<T::Native>() + self.seen.capacity()
     }
+}
+
+/// DataFusion's accumulator for many groups, or as many of those for one group.
+fn accumulator(function: &Arc<AggregateFunctionExpr>) -> Result<Box<dyn GroupsAccumulator>> {
+    if function.groups_accumulator_supported() {
+        return function.create_groups_accumulator();
+    }
+    let function = Arc::clone(function);
+    let one = move || function.create_accumulator();
+    Ok(Box::new(GroupsAccumulatorAdapter::new(one)))
 }
 
 /// Whether an argument of COUNT counts every row, such as the 1 that `*` stands for.

@@ -108,11 +108,10 @@ fn grouping(aggregate: &AggregateExec) -> Result<Option<Grouping>> {
         && group_by.groups().len() == 1
         && aggregate.limit_options().is_none()
         && *aggregate.input_order_mode() == InputOrderMode::Linear
-        && aggregate.aggr_expr().iter().all(|function| {
-            !function.is_distinct()
-                && function.order_bys().is_empty()
-                && function.groups_accumulator_supported()
-        });
+        && aggregate
+            .aggr_expr()
+            .iter()
+            .all(|function| !function.is_distinct() && function.order_bys().is_empty());
     if !is_plain {
         return Ok(None);
     }

@@ -49,7 +49,7 @@ pub(super) fn start(
         .aggr_expr()
         .iter()
         .zip(replaced.filter_expr())
-        .map(|(function, filter)| Aggregate::new(function, filter.clone()))
+        .map(|(function, filter)| Aggregate::new(function, filter.clone(), &input.schema()))
         .collect::<Result<_>>()?;
     let groups = match grouping.has_tag {
         true => Groups::adjacent(),

@@ -176,6 +176,15 @@ const STATEMENTS: &[(&str, bool)] = &[
         "SELECT host, sum(i) FROM cpu GROUP BY host UNION ALL SELECT region, sum(u) FROM cpu GROUP BY region",
         true,
     ),
+    (
+        "SELECT host, max(region), min(rack), count(region), first_value(host) FROM cpu GROUP BY host",
+        true,
+    ),
+    (
+        "SELECT date_bin(INTERVAL '15 minutes', time) AS bin, min(host), max(region) FILTER (WHERE b), sum(i) FROM cpu GROUP BY 1",
+        true,
+    ),
+    ("SELECT host, median(i), approx_distinct(i) FROM cpu GROUP BY host", true),
     // What is none of ours.
     ("SELECT count(*), avg(f), min(time) FROM cpu", false),
     ("SELECT s, count(*) FROM cpu GROUP BY s", false),

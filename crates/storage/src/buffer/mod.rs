@@ -25,6 +25,9 @@ use segment::Segment;
 /// Rows above which segments are not put together any more.
 const SEGMENT_ROWS_MAX: usize = 1 << 17;
 
+/// Rows from which on a segment has its rows in order: few larger ones come after it.
+const SORTED_ROWS_LEAST: usize = 1 << 15;
+
 /// Bytes above which they are not either: the offsets of a string column end at 2 GiB.
 const SEGMENT_BYTES_MAX: usize = 1 << 28;
 
@@ -219,7 +222,7 @@ impl Buffer {
     pub fn apply(&self, sequence: u64, batches: Vec<Batch>) -> Result<(), Error> {
         for batch in batches {
             let table = self.table(batch.database, batch.table);
-            let Some(segment) = Segment::new(batch, sequence, sequence) else {
+            let Some(segment) = segment(batch, sequence, sequence)? else {
                 continue;
             };
             self.rows
@@ -291,6 +294,17 @@ impl Buffer {
     }
 }
 
+fn segment(
+    batch: Batch,
+    first_sequence: u64,
+    last_sequence: u64,
+) -> Result<Option<Segment>, Error> {
+    match batch.rows() >= SORTED_ROWS_LEAST {
+        true => Segment::sorted(batch, first_sequence, last_sequence),
+        false => Ok(Segment::new(batch, first_sequence, last_sequence)),
+    }
+}
+
 /// Puts small segments at the end together, so that there are few: each is more than twice as large as what follows it.
 fn coalesce(
     tail: &mut Vec<Arc<Segment>>,
@@ -319,7 +333,7 @@ fn coalesce(
     let batches: Vec<&Batch> = parts.iter().map(|segment| &segment.batch).collect();
     let first = parts[0].first_sequence;
     let last = parts[parts.len() - 1].last_sequence;
-    tail.extend(Segment::new(Batch::concatenate(&batches)?, first, last).map(Arc::new));
+    tail.extend(segment(Batch::concatenate(&batches)?, first, last)?.map(Arc::new));
     Ok(())
 }
 

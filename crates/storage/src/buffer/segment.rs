@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
 use catalog::ColumnId;
 
+use crate::Error;
 use crate::batch::Batch;
 use crate::merge::{Chunk, Rows, Span};
 use crate::series::Ranking;
@@ -25,7 +28,8 @@ pub struct Segment {
 /// How the rows of a segment stand when sorted by series and time.
 #[derive(Debug)]
 pub struct Order {
-    /// Row numbers, sorted by series number, then time, then as written.
+    /// Row numbers, sorted by series number, then time, then as written. Empty when the rows stand so themselves, and none is a version
+    /// of another.
     pub rows: Vec<u32>,
     /// Where each series is in `rows`, in the order of series numbers.
     pub spans: Vec<SeriesSpan>,
@@ -58,8 +62,58 @@ impl Segment {
         })
     }
 
+    /// A segment whose rows are put in order at once, so that reading a series reads neighbours: worth it for segments that stay.
+    ///
+    /// Errors: `Internal` when a column cannot be put in order.
+    pub fn sorted(
+        mut batch: Batch,
+        first_sequence: u64,
+        last_sequence: u64,
+    ) -> Result<Option<Self>, Error> {
+        let mut order = sort(&batch.series, &batch.times);
+        let rows = UInt32Array::from(std::mem::take(&mut order.rows));
+        let gathered = |values: &ArrayRef| {
+            take(values, &rows, None)
+                .map_err(|cause| Error::internal("cannot sort buffered rows").with_source(cause))
+        };
+        batch.times = rows
+            .values()
+            .iter()
+            .map(|row| batch.times[*row as usize])
+            .collect();
+        batch.series = rows
+            .values()
+            .iter()
+            .map(|row| batch.series[*row as usize])
+            .collect();
+        for (_, values) in &mut batch.columns {
+            *values = gathered(values)?;
+        }
+        let has_versions = order.spans.iter().any(|span| {
+            let times = &batch.times[span.start as usize..span.end as usize];
+            times.windows(2).any(|pair| pair[0] == pair[1])
+        });
+        if has_versions {
+            order.rows = (0..rows.len() as u32).collect();
+        }
+        Ok(
+            Self::new(batch, first_sequence, last_sequence).map(|segment| Self {
+                order: OnceLock::from(Arc::new(order)),
+                ..segment
+            }),
+        )
+    }
+
     pub fn rows(&self) -> usize {
         self.batch.rows()
+    }
+
+    /// How positions in [`Segment::order`] become row numbers.
+    pub fn positions(&self) -> Rows {
+        match self.order() {
+            order if order.rows.is_empty() => Rows::Sorted,
+            order => Rows::Ordered(Arc::clone(order)),
+        }
     }
 
     /// Bytes held by the rows and by their sorted order.
@@ -84,7 +138,7 @@ impl Segment {
         spans.sort_unstable_by_key(|span| span.rank);
         Chunk {
             spans,
-            rows: Rows::Ordered(Arc::clone(order)),
+            rows: self.positions(),
             times: self.batch.times.clone(),
             fields: fields
                 .iter()

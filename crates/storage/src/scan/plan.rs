@@ -21,7 +21,7 @@ use crate::buffer::segment::Segment;
 use crate::delete::tombstone::{ExclusionSets, Exclusions};
 use crate::file::read::{FileSelection, LastRowsSelection};
 use crate::file::{DataFile, Footer};
-use crate::merge::{Chunk, Output, Rows, Span};
+use crate::merge::{Chunk, Output, Span};
 use crate::schema::{columns_by_name, field, table_metadata};
 use crate::series::{Ranking, SeriesTable};
 
@@ -81,7 +81,7 @@ impl Source {
         };
         Some(Chunk {
             spans,
-            rows: Rows::Ordered(Arc::clone(segment.order())),
+            rows: segment.positions(),
             times: segment.batch.times.clone(),
             fields: fields
                 .iter()
@@ -130,7 +130,7 @@ impl Source {
             } => {
                 let mut chunk = Chunk {
                     spans: spans.clone(),
-                    rows: Rows::Ordered(Arc::clone(segment.order())),
+                    rows: segment.positions(),
                     times: segment.batch.times.clone(),
                     fields: Vec::new(),
                 };
