@@ -184,7 +184,10 @@ const STATEMENTS: &[(&str, bool)] = &[
         "SELECT date_bin(INTERVAL '15 minutes', time) AS bin, min(host), max(region) FILTER (WHERE b), sum(i) FROM cpu GROUP BY 1",
         true,
     ),
-    ("SELECT host, median(i), approx_distinct(i) FROM cpu GROUP BY host", true),
+    (
+        "SELECT host, median(i), approx_distinct(i) FROM cpu GROUP BY host",
+        true,
+    ),
     // What is none of ours.
     ("SELECT count(*), avg(f), min(time) FROM cpu", false),
     ("SELECT s, count(*) FROM cpu GROUP BY s", false),
@@ -201,11 +204,6 @@ const STATEMENTS: &[(&str, bool)] = &[
     (
         "SELECT host, last_value(f ORDER BY time) FROM cpu GROUP BY host",
         false,
-    ),
-    ("SELECT host, median(i) FROM cpu GROUP BY host", true),
-    (
-        "SELECT host, approx_distinct(i) FROM cpu GROUP BY host",
-        true,
     ),
     (
         "SELECT host, region, count(*) FROM cpu GROUP BY ROLLUP (host, region)",
