@@ -88,8 +88,11 @@ impl Chunk {
         let mut spans = std::mem::take(&mut self.spans);
         spans.retain_mut(|span| {
             let first = times[span.rank as usize];
+            if self.time(span.end - 1) < first {
+                return false;
+            }
             span.start = self.first_position(*span, |time| time >= first);
-            span.start < span.end
+            true
         });
         self.spans = spans;
     }

@@ -313,7 +313,9 @@ pub async fn plan(
         .into_iter()
         .map(|(segment, excluded)| {
             let mut chunk = segment.chunk(&ranking, &[]);
-            chunk.clip(range);
+            if !range.contains(&segment.min_time) || !range.contains(&segment.max_time) {
+                chunk.clip(range);
+            }
             if let Some(excluded) = &excluded {
                 excluded.clip(&mut chunk);
             }
