@@ -31,6 +31,7 @@ use crate::delete;
 use crate::depth;
 use crate::error::{Stage, from_datafusion, to_datafusion};
 use crate::session::Sessions;
+use crate::system::TokenEventRows;
 use crate::table::Source;
 
 /// Batches computed before the reader has taken the one before.
@@ -83,6 +84,7 @@ pub struct QueryEngine {
     catalog: Arc<Catalog>,
     world: World,
     workers: Workers,
+    token_events: TokenEventRows,
 }
 
 impl QueryEngine {
@@ -103,7 +105,14 @@ impl QueryEngine {
             storage,
             catalog,
             world,
+            token_events: TokenEventRows::default(),
         })
+    }
+
+    /// Shows these events of tokens in `system.token_events`, which has no rows otherwise.
+    pub fn with_token_events(mut self, events: TokenEventRows) -> Self {
+        self.token_events = events;
+        self
     }
 
     /// Memory that running queries hold for sorts, joins and aggregates.
@@ -156,6 +165,7 @@ impl QueryEngine {
             snapshot: Arc::clone(&snapshot),
             now_ns,
             partitions: self.partitions,
+            token_events: self.token_events.clone(),
         };
         let tables = DatabaseCatalog::new(Arc::clone(database), source);
         Ok(self.sessions.session(Arc::new(tables), now_ns))

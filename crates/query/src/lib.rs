@@ -34,3 +34,4 @@ mod error;
 
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use runtime::{Error, ErrorKind};
+pub use system::{TokenEventRow, TokenEventRows};

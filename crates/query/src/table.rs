@@ -30,6 +30,7 @@ use crate::Error;
 use crate::error::{from_evaluation, to_datafusion};
 use crate::filter::{ALL_TIMES, NO_TIMES, TIME, Term, classify, intersect, is_tag};
 use crate::scan::{Description, SeriesScan};
+use crate::system::TokenEventRows;
 
 /// Where the tables of one query read from, and how.
 #[derive(Clone)]
@@ -41,6 +42,7 @@ pub(crate) struct Source {
     pub(crate) now_ns: i64,
     /// Most partitions of a scan.
     pub(crate) partitions: usize,
+    pub(crate) token_events: TokenEventRows,
 }
 
 impl fmt::Debug for Source {
