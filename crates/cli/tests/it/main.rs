@@ -22,6 +22,8 @@ mod serve;
 
 mod create_token;
 
+mod token_commands;
+
 mod database;
 
 mod table;

@@ -11,10 +11,12 @@ pub(crate) mod http;
 
 pub(crate) mod s3_server;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use http::{Answer, Connection};
@@ -161,13 +163,15 @@ impl Setup {
     }
 }
 
-/// A running server; killed when dropped.
+/// A running server; killed when dropped. Then no secret that a command was given or told may stand in its log or its files.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
+    data_folder: Option<PathBuf>,
     token: Option<String>,
+    secrets: Mutex<BTreeSet<String>>,
 }
 
 impl Server {
@@ -190,6 +194,7 @@ impl Server {
         Launched {
             child: Some(child),
             folder: Some(folder),
+            data_folder: setup.data_folder.clone(),
         }
     }
 
@@ -223,6 +228,35 @@ impl Server {
         self.token = Some(token.to_string());
     }
 
+    /// Asserts that no secret stands in the log or in a file of the server. What is drawn in a test itself can be `added`.
+    #[track_caller]
+    pub(crate) fn keeps_secrets(&self, added: &[&str]) {
+        let mut secrets = self.secrets.lock().map_or_else(
+            |poisoned| poisoned.into_inner().clone(),
+            |secrets| secrets.clone(),
+        );
+        secrets.extend(added.iter().map(|secret| secret.to_string()));
+        if secrets.is_empty() {
+            return;
+        }
+        let mut places = vec![log_path(self.folder.path())];
+        places.extend(
+            self.data_folder
+                .as_deref()
+                .map(files_below)
+                .unwrap_or_default(),
+        );
+        for place in places {
+            // The server may remove a file meanwhile.
+            let bytes = std::fs::read(&place).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            for secret in &secrets {
+                let found = text.contains(secret.as_str());
+                assert!(!found, "a secret stands in {}", place.display());
+            }
+        }
+    }
+
     /// Runs a client command: its words, then the connection options, then the other arguments.
     pub(crate) fn cli(&self, words: &[&str], arguments: &[&str]) -> Ran {
         self.cli_with_input(words, arguments, b"")
@@ -236,7 +270,11 @@ impl Server {
             command.args(["--token", token]);
         }
         command.args(arguments);
-        run(command, input)
+        let ran = run(command, input);
+        let mut secrets = self.secrets.lock().expect("no thread panics with the lock");
+        secrets.extend(secrets_in(&ran.stdout));
+        secrets.extend(self.token.as_deref().into_iter().flat_map(secrets_in));
+        ran
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -305,6 +343,9 @@ impl Drop for Server {
         // Both fail only when the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.keeps_secrets(&[]);
+        }
     }
 }
 
@@ -313,6 +354,7 @@ impl Drop for Server {
 pub(crate) struct Launched {
     child: Option<Child>,
     folder: Option<TempDir>,
+    data_folder: Option<PathBuf>,
 }
 
 impl Launched {
@@ -336,7 +378,9 @@ impl Launched {
                         child,
                         address,
                         folder,
+                        data_folder: self.data_folder.take(),
                         token: None,
+                        secrets: Mutex::default(),
                     });
                 }
             }
@@ -407,23 +451,42 @@ pub(crate) fn token_in(text: &str) -> String {
         .to_string()
 }
 
-/// How many Parquet files lie below a folder.
-pub(crate) fn parquet_files(folder: &Path) -> usize {
+/// Everything in a text that looks like a token.
+pub(crate) fn secrets_in(text: &str) -> Vec<String> {
+    const LENGTH: usize = 92;
+    text.match_indices("apiv3_")
+        .filter_map(|(at, _)| text.get(at..at + LENGTH))
+        .filter(|found| {
+            found
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        })
+        .map(str::to_string)
+        .collect()
+}
+
+/// All files below a folder.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
-        return 0;
+        return Vec::new();
     };
     entries
         .flatten()
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => parquet_files(&entry.path()),
-            _ => usize::from(
-                entry
-                    .path()
-                    .extension()
-                    .is_some_and(|extension| extension == "parquet"),
-            ),
+        .flat_map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files_below(&entry.path()),
+            _ => vec![entry.path()],
         })
-        .sum()
+        .collect()
+}
+
+/// How many Parquet files lie below a folder.
+pub(crate) fn parquet_files(folder: &Path) -> usize {
+    let files = files_below(folder);
+    let parquet = files.iter().filter(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "parquet")
+    });
+    parquet.count()
 }
 
 fn listener_path(folder: &Path) -> PathBuf {
