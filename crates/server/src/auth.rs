@@ -100,7 +100,7 @@ impl Gate {
         let secret = credential.ok_or_else(Failure::unauthenticated)?;
         let authenticated = catalog
             .authenticate(secret.as_bytes())
-            .ok_or_else(Failure::unauthenticated)?;
+            .map_err(|_| Failure::unauthenticated())?;
         Ok(Caller::Known {
             authenticated,
             secret,

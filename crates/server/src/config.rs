@@ -42,6 +42,8 @@ pub struct Config {
     pub tcp_listener_file_path: Option<PathBuf>,
     pub without_auth: bool,
     pub disable_authz: Vec<AuthorizationExempt>,
+    /// How long a secret lives on that is replaced, when the request does not say.
+    pub token_grace_period: Duration,
     /// Of a body, before and after decompression.
     pub max_http_request_bytes: usize,
     pub wal_flush_interval: Duration,

@@ -14,10 +14,12 @@ use crate::change::{self, Change, Invariant};
 use crate::database::INTERNAL_DATABASE;
 use crate::log::Record;
 use crate::retention::to_ms;
-use crate::token::{Digest, hex_of};
+use crate::token::LastUsed;
+use crate::token::secret::hex_of;
 use crate::{
-    Column, ColumnId, ColumnKind, Database, DatabaseId, Error, ErrorKind, FieldType, Snapshot,
-    Table, TableId, Token, TokenId,
+    Action, Actions, Column, ColumnId, ColumnKind, Database, DatabaseId, Digest, Error, ErrorKind,
+    FieldType, Grant, NewExpiry, Permissions, PreviousSecret, Snapshot, StagedSecret,
+    SystemResource, Table, TableId, Token, TokenId,
 };
 
 const LOG_MAGIC: [u8; 8] = *b"GNOMCLOG";
@@ -194,12 +196,90 @@ enum ChangeV1 {
         digest: String,
         created_at_ms: i64,
         expiry_ms: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_by: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
     },
+    CreateResourceToken {
+        id: u64,
+        name: String,
+        digest: String,
+        created_at_ms: i64,
+        expiry_ms: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_by: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        permissions: Vec<GrantV1>,
+    },
+    /// Read, and not written any more: what `RotateToken` says in another way.
     RegenerateAdminToken {
         id: u64,
         digest: String,
         updated_at_ms: i64,
     },
+    RotateToken {
+        id: u64,
+        digest: String,
+        updated_at_ms: i64,
+        updated_by: Option<u64>,
+        expiry: NewExpiryV1,
+        previous_until_ms: Option<i64>,
+    },
+    StageToken {
+        id: u64,
+        digest: String,
+        until_ms: i64,
+        expiry: NewExpiryV1,
+        grace_ms: u64,
+    },
+    ConfirmToken {
+        id: u64,
+        updated_at_ms: i64,
+        previous_until_ms: Option<i64>,
+    },
+    DropPreviousSecret {
+        id: u64,
+    },
+    DropStagedSecret {
+        id: u64,
+    },
+    DeleteToken {
+        id: u64,
+    },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NewExpiryV1 {
+    Unchanged,
+    Never,
+    AtMs(i64),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "on", rename_all = "snake_case", deny_unknown_fields)]
+enum GrantV1 {
+    EveryDatabase {
+        actions: Vec<String>,
+    },
+    Databases {
+        databases: Vec<u32>,
+        tables: Vec<TableGrantV1>,
+        actions: Vec<String>,
+    },
+    EverySystem {},
+    System {
+        resources: Vec<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableGrantV1 {
+    database: u32,
+    table: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -269,6 +349,33 @@ struct TokenV1 {
     updated_at_ms: Option<i64>,
     updated_by: Option<u64>,
     expiry_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_by: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// None: an administrator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    permissions: Option<Vec<GrantV1>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<PreviousSecretV1>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged: Option<StagedSecretV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PreviousSecretV1 {
+    digest: String,
+    until_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StagedSecretV1 {
+    digest: String,
+    until_ms: i64,
+    expiry: NewExpiryV1,
+    grace_ms: u64,
 }
 
 impl From<&Record> for LogV1 {
@@ -368,28 +475,81 @@ impl From<&Change> for ChangeV1 {
                 hard_delete_at_ms,
             },
             Change::RemoveTable { id } => Self::RemoveTable { id: id.0 },
-            Change::CreateAdminToken {
+            Change::CreateToken {
                 id,
                 name,
+                description,
                 digest,
                 created_at_ms,
+                created_by,
                 expiry_ms,
-            } => Self::CreateAdminToken {
-                id: id.0,
-                name: name.to_string(),
-                digest: digest.to_hex(),
-                created_at_ms,
-                expiry_ms,
-            },
-            Change::RegenerateAdminToken {
+                permissions,
+            } => {
+                let (id, name, digest) = (id.0, name.to_string(), digest.to_hex());
+                let created_by = created_by.map(|by| by.0);
+                let description = description.map(|text| text.to_string());
+                match grants(&permissions) {
+                    None => Self::CreateAdminToken {
+                        id,
+                        name,
+                        digest,
+                        created_at_ms,
+                        expiry_ms,
+                        created_by,
+                        description,
+                    },
+                    Some(permissions) => Self::CreateResourceToken {
+                        id,
+                        name,
+                        digest,
+                        created_at_ms,
+                        expiry_ms,
+                        created_by,
+                        description,
+                        permissions,
+                    },
+                }
+            }
+            Change::RotateToken {
                 id,
                 digest,
                 updated_at_ms,
-            } => Self::RegenerateAdminToken {
+                updated_by,
+                expiry,
+                previous_until_ms,
+            } => Self::RotateToken {
                 id: id.0,
                 digest: digest.to_hex(),
                 updated_at_ms,
+                updated_by: updated_by.map(|by| by.0),
+                expiry: expiry.into(),
+                previous_until_ms,
             },
+            Change::StageToken {
+                id,
+                digest,
+                until_ms,
+                expiry,
+                grace_ms,
+            } => Self::StageToken {
+                id: id.0,
+                digest: digest.to_hex(),
+                until_ms,
+                expiry: expiry.into(),
+                grace_ms,
+            },
+            Change::ConfirmToken {
+                id,
+                updated_at_ms,
+                previous_until_ms,
+            } => Self::ConfirmToken {
+                id: id.0,
+                updated_at_ms,
+                previous_until_ms,
+            },
+            Change::DropPreviousSecret { id } => Self::DropPreviousSecret { id: id.0 },
+            Change::DropStagedSecret { id } => Self::DropStagedSecret { id: id.0 },
+            Change::DeleteToken { id } => Self::DeleteToken { id: id.0 },
         }
     }
 }
@@ -471,22 +631,186 @@ impl TryFrom<ChangeV1> for Change {
                 digest,
                 created_at_ms,
                 expiry_ms,
-            } => Self::CreateAdminToken {
+                created_by,
+                description,
+            } => Self::CreateToken {
                 id: TokenId(id),
                 name: name.into(),
-                digest: Digest(bytes_of_hex("digest", &digest)?),
+                description: description.map(Arc::from),
+                digest: digest_of_hex(&digest)?,
+                created_at_ms,
+                created_by: created_by.map(TokenId),
+                expiry_ms,
+                permissions: Arc::new(Permissions::admin()),
+            },
+            ChangeV1::CreateResourceToken {
+                id,
+                name,
+                digest,
                 created_at_ms,
                 expiry_ms,
+                created_by,
+                description,
+                permissions,
+            } => Self::CreateToken {
+                id: TokenId(id),
+                name: name.into(),
+                description: description.map(Arc::from),
+                digest: digest_of_hex(&digest)?,
+                created_at_ms,
+                created_by: created_by.map(TokenId),
+                expiry_ms,
+                permissions: Arc::new(permissions_of(permissions)?),
             },
             ChangeV1::RegenerateAdminToken {
                 id,
                 digest,
                 updated_at_ms,
-            } => Self::RegenerateAdminToken {
+            } => Self::RotateToken {
                 id: TokenId(id),
-                digest: Digest(bytes_of_hex("digest", &digest)?),
+                digest: digest_of_hex(&digest)?,
                 updated_at_ms,
+                updated_by: Some(TokenId(id)),
+                expiry: NewExpiry::Unchanged,
+                previous_until_ms: None,
             },
+            ChangeV1::RotateToken {
+                id,
+                digest,
+                updated_at_ms,
+                updated_by,
+                expiry,
+                previous_until_ms,
+            } => Self::RotateToken {
+                id: TokenId(id),
+                digest: digest_of_hex(&digest)?,
+                updated_at_ms,
+                updated_by: updated_by.map(TokenId),
+                expiry: expiry.into(),
+                previous_until_ms,
+            },
+            ChangeV1::StageToken {
+                id,
+                digest,
+                until_ms,
+                expiry,
+                grace_ms,
+            } => Self::StageToken {
+                id: TokenId(id),
+                digest: digest_of_hex(&digest)?,
+                until_ms,
+                expiry: expiry.into(),
+                grace_ms,
+            },
+            ChangeV1::ConfirmToken {
+                id,
+                updated_at_ms,
+                previous_until_ms,
+            } => Self::ConfirmToken {
+                id: TokenId(id),
+                updated_at_ms,
+                previous_until_ms,
+            },
+            ChangeV1::DropPreviousSecret { id } => Self::DropPreviousSecret { id: TokenId(id) },
+            ChangeV1::DropStagedSecret { id } => Self::DropStagedSecret { id: TokenId(id) },
+            ChangeV1::DeleteToken { id } => Self::DeleteToken { id: TokenId(id) },
+        })
+    }
+}
+
+impl From<NewExpiry> for NewExpiryV1 {
+    fn from(expiry: NewExpiry) -> Self {
+        match expiry {
+            NewExpiry::Unchanged => Self::Unchanged,
+            NewExpiry::Never => Self::Never,
+            NewExpiry::AtMs(at_ms) => Self::AtMs(at_ms),
+        }
+    }
+}
+
+impl From<NewExpiryV1> for NewExpiry {
+    fn from(expiry: NewExpiryV1) -> Self {
+        match expiry {
+            NewExpiryV1::Unchanged => Self::Unchanged,
+            NewExpiryV1::Never => Self::Never,
+            NewExpiryV1::AtMs(at_ms) => Self::AtMs(at_ms),
+        }
+    }
+}
+
+/// None for an administrator's.
+fn grants(permissions: &Permissions) -> Option<Vec<GrantV1>> {
+    if permissions.is_admin() {
+        return None;
+    }
+    Some(permissions.grants().iter().map(GrantV1::from).collect())
+}
+
+fn permissions_of(grants: Vec<GrantV1>) -> Result<Permissions, Error> {
+    let grants: Result<_, _> = grants.into_iter().map(Grant::try_from).collect();
+    Ok(Permissions::of(grants?))
+}
+
+impl From<&Grant> for GrantV1 {
+    fn from(grant: &Grant) -> Self {
+        let names = |actions: &Actions| actions.iter().map(|one| one.name().to_string()).collect();
+        match grant {
+            Grant::EveryDatabase(actions) => Self::EveryDatabase {
+                actions: names(actions),
+            },
+            Grant::Databases {
+                databases,
+                tables,
+                actions,
+            } => Self::Databases {
+                databases: databases.iter().map(|id| id.0).collect(),
+                tables: tables
+                    .iter()
+                    .map(|(database, table)| TableGrantV1 {
+                        database: database.0,
+                        table: table.0,
+                    })
+                    .collect(),
+                actions: names(actions),
+            },
+            Grant::EverySystem => Self::EverySystem {},
+            Grant::System(resources) => Self::System {
+                resources: resources.iter().map(|one| one.name().to_string()).collect(),
+            },
+        }
+    }
+}
+
+impl TryFrom<GrantV1> for Grant {
+    type Error = Error;
+
+    /// A word that is not known would allow nothing or anything: it is damage.
+    fn try_from(grant: GrantV1) -> Result<Self, Error> {
+        let unknown = |word: &str| corrupt(PAYLOAD_AT, &format!("unknown permission '{word}'"));
+        let actions_of = |names: Vec<String>| -> Result<Actions, Error> {
+            let named = |name: &String| Action::named(name).ok_or_else(|| unknown(name));
+            names.iter().map(named).collect()
+        };
+        Ok(match grant {
+            GrantV1::EveryDatabase { actions } => Self::EveryDatabase(actions_of(actions)?),
+            GrantV1::Databases {
+                databases,
+                tables,
+                actions,
+            } => Self::Databases {
+                databases: databases.into_iter().map(DatabaseId).collect(),
+                tables: tables
+                    .into_iter()
+                    .map(|one| (DatabaseId(one.database), TableId(one.table)))
+                    .collect(),
+                actions: actions_of(actions)?,
+            },
+            GrantV1::EverySystem {} => Self::EverySystem,
+            GrantV1::System { resources } => {
+                let named =
+                    |name: &String| SystemResource::named(name).ok_or_else(|| unknown(name));
+                Self::System(resources.iter().map(named).collect::<Result<_, _>>()?)
+            }
         })
     }
 }
@@ -536,15 +860,7 @@ impl From<&Snapshot> for CheckpointV1 {
         let mut tokens: Vec<_> = snapshot
             .tokens
             .iter()
-            .map(|(_, stored)| TokenV1 {
-                id: stored.token.id.0,
-                name: stored.token.name.clone(),
-                digest: stored.digest.to_hex(),
-                created_at_ms: stored.token.created_at_ms,
-                updated_at_ms: stored.token.updated_at_ms,
-                updated_by: stored.token.updated_by.map(|by| by.0),
-                expiry_ms: stored.token.expiry_ms,
-            })
+            .map(|(_, token)| TokenV1::from(&**token))
             .collect();
         tokens.sort_unstable_by_key(|token| token.id);
         Self {
@@ -619,16 +935,7 @@ impl CheckpointV1 {
             }
         }
         for stored in self.tokens {
-            let token = Token {
-                id: TokenId(stored.id),
-                name: stored.name,
-                created_at_ms: stored.created_at_ms,
-                updated_at_ms: stored.updated_at_ms,
-                updated_by: stored.updated_by.map(TokenId),
-                expiry_ms: stored.expiry_ms,
-            };
-            let digest = Digest(bytes_of_hex("digest", &stored.digest)?);
-            change::insert_token(&mut snapshot, token, &digest)?;
+            change::insert_token(&mut snapshot, stored.try_into()?)?;
         }
         let internal = snapshot.database(INTERNAL_DATABASE);
         Invariant::InternalDatabaseIsUntouched
@@ -646,6 +953,76 @@ impl CheckpointV1 {
         snapshot.next_token = self.next_token_id;
         Ok(snapshot)
     }
+}
+
+impl From<&Token> for TokenV1 {
+    fn from(token: &Token) -> Self {
+        Self {
+            id: token.id.0,
+            name: token.name.to_string(),
+            digest: token.digest.to_hex(),
+            created_at_ms: token.created_at_ms,
+            updated_at_ms: token.updated_at_ms,
+            updated_by: token.updated_by.map(|by| by.0),
+            expiry_ms: token.expiry_ms,
+            created_by: token.created_by.map(|by| by.0),
+            description: token.description.as_ref().map(|text| text.to_string()),
+            permissions: grants(&token.permissions),
+            previous: token.previous.as_ref().map(|previous| PreviousSecretV1 {
+                digest: previous.digest.to_hex(),
+                until_ms: previous.until_ms,
+            }),
+            staged: token.staged.as_ref().map(|staged| StagedSecretV1 {
+                digest: staged.digest.to_hex(),
+                until_ms: staged.until_ms,
+                expiry: staged.expiry.into(),
+                grace_ms: staged.grace_ms,
+            }),
+        }
+    }
+}
+
+impl TryFrom<TokenV1> for Token {
+    type Error = Error;
+
+    fn try_from(stored: TokenV1) -> Result<Self, Error> {
+        let previous = |previous: PreviousSecretV1| {
+            Ok::<_, Error>(PreviousSecret {
+                digest: digest_of_hex(&previous.digest)?,
+                until_ms: previous.until_ms,
+            })
+        };
+        let staged = |staged: StagedSecretV1| {
+            Ok::<_, Error>(StagedSecret {
+                digest: digest_of_hex(&staged.digest)?,
+                until_ms: staged.until_ms,
+                expiry: staged.expiry.into(),
+                grace_ms: staged.grace_ms,
+            })
+        };
+        Ok(Self {
+            id: TokenId(stored.id),
+            name: stored.name.into(),
+            description: stored.description.map(Arc::from),
+            created_at_ms: stored.created_at_ms,
+            created_by: stored.created_by.map(TokenId),
+            updated_at_ms: stored.updated_at_ms,
+            updated_by: stored.updated_by.map(TokenId),
+            expiry_ms: stored.expiry_ms,
+            permissions: Arc::new(match stored.permissions {
+                None => Permissions::admin(),
+                Some(grants) => permissions_of(grants)?,
+            }),
+            digest: digest_of_hex(&stored.digest)?,
+            previous: stored.previous.map(previous).transpose()?,
+            staged: stored.staged.map(staged).transpose()?,
+            last_used: LastUsed::default(),
+        })
+    }
+}
+
+fn digest_of_hex(hex: &str) -> Result<Digest, Error> {
+    bytes_of_hex("digest", hex).map(Digest)
 }
 
 fn bytes_of_hex<const SIZE: usize>(key: &str, hex: &str) -> Result<[u8; SIZE], Error> {

@@ -237,6 +237,7 @@ impl Options {
             http_bind: self.http_bind,
             tcp_listener_file_path: self.tcp_listener_file_path.clone(),
             without_auth: self.without_auth,
+            token_grace_period: std::time::Duration::ZERO,
             disable_authz: self
                 .disable_authz
                 .as_ref()

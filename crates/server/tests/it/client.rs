@@ -19,6 +19,7 @@ pub(crate) fn config() -> Config {
         tcp_listener_file_path: None,
         without_auth: true,
         disable_authz: Vec::new(),
+        token_grace_period: Duration::ZERO,
         max_http_request_bytes: 10 << 20,
         wal_flush_interval: Duration::from_millis(10),
         wal_snapshot_size: 600,

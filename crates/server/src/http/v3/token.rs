@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use catalog::NewToken;
+use catalog::{Asker, NewToken, OPERATOR_TOKEN, Rotation};
 use chrono::{DateTime, SecondsFormat};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::{Error, ErrorKind};
 pub(crate) async fn create_admin(services: &Services) -> Result<Response<ResponseBody>, Failure> {
     let catalog = Arc::clone(&services.catalog);
     let created = services
-        .shielded(async move { catalog.create_admin_token().await })
+        .shielded(async move { catalog.create_operator_token(&Asker::Anyone).await })
         .await??;
     tracing::info!(
         token_id = created.token.id.0,
@@ -45,7 +45,11 @@ pub(crate) async fn regenerate_admin(
     };
     let catalog = Arc::clone(&services.catalog);
     let regenerated = services
-        .shielded(async move { catalog.regenerate_admin_token(&authenticated).await })
+        .shielded(async move {
+            let by = Asker::Token(authenticated);
+            let rotation = Rotation::default();
+            catalog.rotate_token(OPERATOR_TOKEN, rotation, &by).await
+        })
         .await?;
     match regenerated {
         Ok(created) => {
@@ -59,8 +63,8 @@ pub(crate) async fn regenerate_admin(
         Err(error) if error.kind() == ErrorKind::Denied => {
             // Either never the operator's, or replaced by someone else since this request was admitted.
             match services.catalog.authenticate(secret.as_bytes()) {
-                Some(_) => Err(Failure::forbidden()),
-                None => Err(Failure::unauthenticated()),
+                Ok(_) => Err(Failure::forbidden()),
+                Err(_) => Err(Failure::unauthenticated()),
             }
         }
         Err(error) => Err(error.into()),
@@ -103,40 +107,4 @@ fn rfc3339(at_ms: i64) -> Result<String, Error> {
     DateTime::from_timestamp_millis(at_ms)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
         .ok_or_else(|| Error::internal(format!("time {at_ms} ms is out of range")))
-}
-
-#[cfg(test)]
-mod tests {
-    use catalog::{Token, TokenId};
-
-    use super::*;
-
-    #[test]
-    fn the_body_of_a_new_token() {
-        let mut created = NewToken {
-            token: Token {
-                id: TokenId(0),
-                name: "_admin".to_string(),
-                created_at_ms: 1_770_091_506_789,
-                updated_at_ms: None,
-                updated_by: None,
-                expiry_ms: None,
-            },
-            secret: "apiv3_x".to_string(),
-            hash_hex: "9f0c".to_string(),
-        };
-        let text = |created: &NewToken| {
-            String::from_utf8(encode(created).expect("encodes")).expect("text")
-        };
-        assert_eq!(
-            text(&created),
-            r#"{"id":0,"name":"_admin","token":"apiv3_x","hash":"9f0c","created_at":"2026-02-03T04:05:06.789Z","expiry":null}"#
-        );
-        created.token.created_at_ms = 1_770_091_506_000;
-        created.token.expiry_ms = Some(1_770_091_506_010);
-        assert_eq!(
-            text(&created),
-            r#"{"id":0,"name":"_admin","token":"apiv3_x","hash":"9f0c","created_at":"2026-02-03T04:05:06Z","expiry":"2026-02-03T04:05:06.010Z"}"#
-        );
-    }
 }
