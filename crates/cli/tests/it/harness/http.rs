@@ -162,3 +162,19 @@ fn malformed(line: &str) -> io::Error {
         format!("malformed line {line:?}"),
     )
 }
+
+/// Standard base64 with padding.
+pub(crate) fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let groups = text.as_bytes().chunks(3).map(|group| {
+        let bits = (0..3).fold(0_usize, |bits, at| {
+            bits << 8 | usize::from(group.get(at).copied().unwrap_or(0))
+        });
+        let letter = |at: usize| match at <= group.len() {
+            true => char::from(LETTERS[bits >> (18 - 6 * at) & 63]),
+            false => '=',
+        };
+        (0..4).map(letter).collect::<String>()
+    });
+    groups.collect()
+}

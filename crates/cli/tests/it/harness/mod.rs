@@ -211,6 +211,31 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The ports on which the process listens, in order.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn listening_ports(&self) -> Vec<u16> {
+        const LISTENING: &str = "0A";
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let sockets: BTreeSet<String> = std::fs::read_dir(process.join("fd"))
+            .expect("a process of ours")
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .map(|target| target.to_string_lossy().into_owned())
+            .collect();
+        let mut ports = BTreeSet::new();
+        for table in ["net/tcp", "net/tcp6"] {
+            let table = std::fs::read_to_string(process.join(table)).unwrap_or_default();
+            for line in table.lines().skip(1) {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                if words[3] == LISTENING && sockets.contains(&format!("socket:[{}]", words[9])) {
+                    let (_, port) = words[1].rsplit_once(':').expect("an address and a port");
+                    ports.insert(u16::from_str_radix(port, 16).expect("hexadecimal digits"));
+                }
+            }
+        }
+        ports.into_iter().collect()
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(log_path(self.folder.path())).expect("the log file")
     }
@@ -226,6 +251,11 @@ impl Server {
 
     pub(crate) fn use_token(&mut self, token: &str) {
         self.token = Some(token.to_string());
+    }
+
+    /// What commands and requests present.
+    pub(crate) fn token(&self) -> &str {
+        self.token.as_deref().expect("a token was made")
     }
 
     /// Asserts that no secret stands in the log or in a file of the server. What is drawn in a test itself can be `added`.
