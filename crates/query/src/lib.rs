@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
+//!    │                              ├──────> access             what may be seen
 //!    │                              │        └────> scan       execution: reading it
 //!    │                              ├──────> system             the node's own tables
 //!    ├────> delete ─────────────────┘                           planning: what to delete
@@ -11,6 +12,8 @@
 //! Not here: rendering (`server/http/encode`), reading files and merging duplicates (`storage/scan`).
 
 pub mod engine;
+
+mod access;
 
 mod depth;
 
@@ -32,6 +35,7 @@ mod functions;
 
 mod error;
 
+pub use access::Access;
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use runtime::{Error, ErrorKind};
 pub use system::{TokenEventRow, TokenEventRows};

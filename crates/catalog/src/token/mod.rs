@@ -202,6 +202,12 @@ impl fmt::Debug for NewToken {
     }
 }
 
+impl AsRef<Token> for NewToken {
+    fn as_ref(&self) -> &Token {
+        &self.token
+    }
+}
+
 /// Which of a token's secrets was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {

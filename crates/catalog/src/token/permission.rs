@@ -324,6 +324,12 @@ impl AskedPermissions {
     }
 }
 
+/// What a name in a permission stands for.
+enum Named {
+    Database(DatabaseId),
+    Table(DatabaseId, TableId),
+}
+
 /// One permission as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskedPermission {
@@ -354,9 +360,30 @@ impl AskedPermission {
         })
     }
 
+    /// Whether it is a permission, whatever the names in it stand for. Errors: `Invalid`.
+    pub fn check(&self) -> Result<(), Error> {
+        let any = |name: &str| match name {
+            "" => None,
+            name if name.contains('.') => Some(Named::Table(DatabaseId(0), TableId(0))),
+            _ => Some(Named::Database(DatabaseId(0))),
+        };
+        self.resolve_names(&any).map(|_| ())
+    }
+
     fn resolve(&self, snapshot: &Snapshot) -> Result<Grant, Error> {
+        // Names of databases have no dot in them.
+        self.resolve_names(&|name| match name.split_once('.') {
+            None => Some(Named::Database(snapshot.database(name)?.id)),
+            Some((database, table)) => {
+                let database = snapshot.database(database)?;
+                Some(Named::Table(database.id, database.table(table)?.id))
+            }
+        })
+    }
+
+    fn resolve_names(&self, find: &dyn Fn(&str) -> Option<Named>) -> Result<Grant, Error> {
         match self.resource_type.as_str() {
-            "db" => self.resolve_databases(snapshot),
+            "db" => self.resolve_databases(find),
             "system" => self.resolve_system(),
             "*" => Err(unparsable(
                 "* resource type can only be set for admin token",
@@ -365,19 +392,13 @@ impl AskedPermission {
         }
     }
 
-    fn resolve_databases(&self, snapshot: &Snapshot) -> Result<Grant, Error> {
+    fn resolve_databases(&self, find: &dyn Fn(&str) -> Option<Named>) -> Result<Grant, Error> {
         let every = self.is_wildcard()?;
         let (mut databases, mut tables) = (Vec::new(), Vec::new());
         for name in self.resource_names.iter().filter(|_| !every) {
-            let unknown = || invalid_name(name);
-            // Names of databases have no dot in them.
-            match name.split_once('.') {
-                None => databases.push(snapshot.database(name).ok_or_else(unknown)?.id),
-                Some((database, table)) => {
-                    let database = snapshot.database(database).ok_or_else(unknown)?;
-                    let table = database.table(table).ok_or_else(unknown)?;
-                    tables.push((database.id, table.id));
-                }
+            match find(name).ok_or_else(|| invalid_name(name))? {
+                Named::Database(database) => databases.push(database),
+                Named::Table(database, table) => tables.push((database, table)),
             }
         }
         let actions = self.actions(|name| {

@@ -32,12 +32,11 @@ pub(crate) fn create_operator(
     require_free_name(snapshot, OPERATOR_TOKEN)?;
     if let Asker::Anyone = by {
         // Otherwise a server whose administrator came from a file would belong to the first stranger.
-        let tokens = snapshot.tokens();
-        if let Some(admin) = tokens.iter().find(|token| token.permissions.is_admin()) {
-            return Err(Error::conflict(format!(
-                "an admin token exists already: use it to create the operator token (admin token: {})",
-                admin.name
-            )));
+        let is_admin = |token: &Arc<Token>| token.permissions.is_admin();
+        if snapshot.tokens().iter().any(is_admin) {
+            return Err(Error::conflict(
+                "an admin token exists already: the operator token can only be created with it",
+            ));
         }
     }
     if let Asker::Token(authenticated) = by {

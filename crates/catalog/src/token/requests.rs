@@ -169,6 +169,15 @@ impl Catalog {
         super::authenticate(&self.snapshot(), presented, self.now_ms())
     }
 
+    /// Whether a secret that was accepted before still is.
+    pub fn is_accepted(&self, authenticated: &Authenticated) -> bool {
+        let now_ms = self.now_ms();
+        self.snapshot()
+            .token_by_id(authenticated.token.id)
+            .and_then(|token| token.secret_of(&authenticated.digest, now_ms))
+            .is_some_and(|(_, is_good)| is_good)
+    }
+
     /// Commits the change that `plan` makes with the digest of a fresh secret.
     async fn with_new_secret(
         &self,

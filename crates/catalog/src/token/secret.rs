@@ -63,13 +63,15 @@ impl fmt::Debug for Digest {
 }
 
 /// A fresh secret and its digest. Not `Debug`, so that it cannot be logged by accident.
-pub(crate) struct Secret {
-    pub(crate) clear: String,
-    pub(crate) digest: Digest,
+pub struct Secret {
+    /// `apiv3_` and 86 characters of base64url.
+    pub clear: String,
+    pub digest: Digest,
 }
 
 impl Secret {
-    pub(crate) fn draw(random: &Random) -> Result<Self, Error> {
+    /// Errors: only when the operating system cannot give randomness.
+    pub fn draw(random: &Random) -> Result<Self, Error> {
         let mut bytes = [0_u8; SECRET_BYTES];
         random.fill(&mut bytes)?;
         // Sized before it is filled: growing would leave a copy of the secret behind in freed memory.

@@ -14,6 +14,8 @@ mod tables;
 
 mod token_events;
 
+mod tokens;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,15 +46,17 @@ enum Noun {
     ParquetFiles,
     Tables,
     TokenEvents,
+    Tokens,
 }
 
 /// By name. What each has: where it answers, and where it is listed.
-const NOUNS: [(&str, Noun, Reach); 5] = [
+const NOUNS: [(&str, Noun, Reach); 6] = [
     ("compaction", Noun::Compaction, Reach::ListedInInternal),
     ("databases", Noun::Databases, Reach::OnlyInInternal),
     ("parquet_files", Noun::ParquetFiles, Reach::Everywhere),
     ("tables", Noun::Tables, Reach::OnlyInInternal),
     ("token_events", Noun::TokenEvents, Reach::OnlyInInternal),
+    ("tokens", Noun::Tokens, Reach::OnlyInInternal),
 ];
 
 /// In which databases a table is.
@@ -111,6 +115,7 @@ impl SchemaProvider for SystemTables {
                 Noun::ParquetFiles => parquet_files::schema(),
                 Noun::Tables => tables::schema(),
                 Noun::TokenEvents => token_events::schema(),
+                Noun::Tokens => tokens::schema(self.source.without_auth),
             },
             database: Arc::clone(&self.database),
             source: self.source.clone(),
@@ -166,6 +171,7 @@ impl TableProvider for SystemTable {
             ),
             Noun::Tables => tables::rows(&self.source.snapshot),
             Noun::TokenEvents => token_events::rows(&self.source.token_events),
+            Noun::Tokens => tokens::rows(&self.source, self.source.without_auth),
         }?;
         let rows: Vec<RecordBatch> = (rows.num_rows() > 0).then_some(rows).into_iter().collect();
         let schema = Arc::clone(&self.schema);

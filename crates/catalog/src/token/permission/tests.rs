@@ -96,6 +96,7 @@ fn what_permissions_allow() {
             let (sign, rest) = line.split_once(' ').expect("a sign and more");
             let given = given.as_ref();
             match sign {
+                "!" if given.is_ok() => panic!("{text} is a permission"),
                 "!" => assert_eq!(
                     given.map_err(Error::message).expect_err(text),
                     format!("cannot parse token permission, {rest}"),
@@ -169,4 +170,26 @@ fn what_is_gone_is_neither_allowed_nor_shown() {
     assert!(!is_allowed(&given, "read a", &after), "another database");
     assert_eq!(given.to_strings(&after), ["db:a-x,b.t:read"]);
     assert!(given.to_strings(&Snapshot::default()).is_empty());
+}
+
+#[test]
+fn a_permission_can_be_checked_without_names() {
+    let checked = |text: &str| {
+        let outcome = AskedPermission::parse(text).and_then(|asked| asked.check());
+        outcome.map_err(|refusal| refusal.message().to_string())
+    };
+    assert_eq!(checked("db:nosuch,no.such:read"), Ok(()));
+    assert_eq!(checked("system:ping:read"), Ok(()));
+    for text in [
+        "db::read",
+        "db:a:update",
+        "system:disk:read",
+        "db:a.b:create",
+    ] {
+        let refusal = checked(text).expect_err(text);
+        assert!(
+            refusal.starts_with("cannot parse token permission, "),
+            "{refusal}"
+        );
+    }
 }

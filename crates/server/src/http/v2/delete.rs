@@ -8,11 +8,11 @@ use chrono::{DateTime, SecondsFormat};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
-use query::{Parameter, Query};
+use query::{Access, Parameter, Query};
 use serde::Deserialize;
 
 use super::predicate::{self, Condition};
-use crate::auth::Caller;
+use crate::authorization::{Permit, Reach};
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
 use crate::http::{Services, parameters};
@@ -48,10 +48,10 @@ struct Span {
 pub(crate) async fn delete(
     services: &Services,
     head: &Parts,
-    caller: &Caller,
+    permit: Permit<'_>,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
-    match try_delete(services, head, caller, body).await {
+    match try_delete(services, head, permit, body).await {
         Ok(()) => Ok(empty(StatusCode::NO_CONTENT)),
         Err(failure) => Err(failure.into_coded()),
     }
@@ -60,7 +60,7 @@ pub(crate) async fn delete(
 async fn try_delete(
     services: &Services,
     head: &Parts,
-    caller: &Caller,
+    permit: Permit<'_>,
     body: Incoming,
 ) -> Result<(), Failure> {
     let parameters: Parameters = parameters::decode(head.uri.query())?;
@@ -68,15 +68,12 @@ async fn try_delete(
         .bucket
         .or(parameters.bucket_id)
         .ok_or_else(|| Failure::bad_request("Please provide either bucketID or bucket"))?;
-    if !caller.may_delete(&bucket) {
-        return Err(Failure::text(
-            StatusCode::FORBIDDEN,
-            "insufficient permissions to delete",
-        ));
-    }
+    let snapshot = services.catalog.snapshot();
+    let reach = permit
+        .database_or_tables(&snapshot, &bucket)
+        .map_err(|_| insufficient())?;
     let body = services.read_body(head, body).await?;
     let (span, condition) = read(&body)?;
-    let snapshot = services.catalog.snapshot();
     let database = snapshot.database(&bucket).ok_or_else(|| {
         Failure::text(
             StatusCode::NOT_FOUND,
@@ -92,6 +89,7 @@ async fn try_delete(
     let Some(span) = span else {
         return Ok(());
     };
+    let mut queries = Vec::new();
     for table in database.tables() {
         if table.is_deleted() {
             continue;
@@ -99,6 +97,15 @@ async fn try_delete(
         let Some(query) = statement(&bucket, &table, span, &condition) else {
             continue;
         };
+        if reach == Reach::Tables {
+            // Before any of them is touched: the predicate has to keep to the tables that the token is for.
+            permit
+                .table(&snapshot, &bucket, &table.name)
+                .map_err(|_| insufficient())?;
+        }
+        queries.push(query);
+    }
+    for query in queries {
         match services.query.sql(query).await {
             Ok(_) => {}
             // Deleted meanwhile: its rows are gone all the same.
@@ -107,6 +114,10 @@ async fn try_delete(
         }
     }
     Ok(())
+}
+
+fn insufficient() -> Failure {
+    Failure::text(StatusCode::FORBIDDEN, "insufficient permissions to delete")
 }
 
 /// The span and the predicate; no span when it holds no time at all.
@@ -170,6 +181,8 @@ fn statement(bucket: &str, table: &Table, span: Span, condition: &Condition) -> 
         text,
         parameters,
         may_delete: true,
+        // Asked for already, table by table where need be.
+        access: Access::Everything,
     })
 }
 
