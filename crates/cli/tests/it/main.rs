@@ -30,6 +30,12 @@ mod token_rotation;
 
 mod token_secrets;
 
+mod recovery;
+
+mod token_files;
+
+mod token_events;
+
 mod guide;
 
 mod database;
