@@ -1,16 +1,21 @@
-//! Secrets for tokens that are made without a server, for a file that one reads at its start (spec/auth-tokens.md §13).
+//! What a token needs that is made without a server, for a file that one reads at its start (spec/auth-tokens.md §13): a secret, and
+//! permissions that are some.
 //!
-//! Not here: the files themselves (written by `cli`), reading them.
+//! Not here: the files themselves (written by `cli`), reading them (`token_files`).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use catalog::AskedPermission;
+use catalog::token::secret::Secret;
 use runtime::{Error, Random};
 
 /// A fresh secret of the machine's own randomness: `apiv3_` and 86 characters of base64url.
 ///
-/// Fails only when the operating system gives no randomness.
+/// Errors: only when the operating system gives no randomness.
 pub fn draw() -> Result<String, Error> {
-    let mut bytes = [0_u8; 64];
-    Random::System.fill(&mut bytes)?;
-    Ok(format!("apiv3_{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(Secret::draw(&Random::System)?.clear)
+}
+
+/// Whether a server could take `text` for a permission, if it has the databases that are named. Errors: `Invalid` with the texts of
+/// spec/auth-tokens.md §15.3.
+pub fn check_permission(text: &str) -> Result<(), Error> {
+    AskedPermission::parse(text)?.check()
 }

@@ -196,6 +196,9 @@ impl Options {
         match self.admin {
             true => file::write_admin(path, &entry)?,
             false => {
+                for permission in &self.permission {
+                    server::offline_token::check_permission(permission)?;
+                }
                 file::add_with_permissions(path, &entry, &self.permission, &self.create_databases)?;
             }
         }
