@@ -164,3 +164,22 @@ fn tokens() {
         reader.does(command);
     }
 }
+
+#[test]
+fn what_counts_as_a_command() {
+    let guide = "text\n\n    a b \\\n      c\n    d\n\n```text\n    no command\n```\n    e\n";
+    assert_eq!(commands(guide), ["a b c", "d", "e"]);
+}
+
+#[test]
+fn variables_live_on() {
+    let reader = Reader::new();
+    reader.types("WORD='two  words'");
+    reader.types("test \"$WORD\" = 'two  words'");
+}
+
+#[test]
+#[should_panic(expected = "influxdb3 show tokens")]
+fn a_command_that_fails_is_told() {
+    Reader::new().types("influxdb3 show tokens --host http://127.0.0.1:1");
+}

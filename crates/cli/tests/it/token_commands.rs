@@ -325,6 +325,13 @@ fn failures_have_exit_code_1_except_those_that_scripts_know() {
     let strict = influxdb3(&[&create[..], &["--strict"]].concat());
     assert_eq!(strict.stdout, "");
     assert_eq!(strict.failed(1), format!("Create command failed: {told}\n"));
+    let folder = temporary_folder();
+    let mut command = binary(folder.path());
+    command.args(create).env("INFLUXDB3_STRICT", "true");
+    assert_eq!(
+        run(command, b"").failed(1),
+        format!("Create command failed: {told}\n")
+    );
     for (line, verb) in [
         (
             &[
