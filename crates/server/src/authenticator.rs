@@ -71,12 +71,10 @@ pub(crate) enum Outcome {
     Expired,
     /// Unknown or expired, from a client that had too many of those.
     TooMany,
-    /// Accepted, and not allowed to do what was asked.
-    Forbidden,
 }
 
 impl Outcome {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Accepted,
         Self::NotNeeded,
         Self::Disabled,
@@ -85,7 +83,6 @@ impl Outcome {
         Self::Unknown,
         Self::Expired,
         Self::TooMany,
-        Self::Forbidden,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -98,7 +95,6 @@ impl Outcome {
             Self::Unknown => "unknown",
             Self::Expired => "expired",
             Self::TooMany => "too_many",
-            Self::Forbidden => "forbidden",
         }
     }
 }

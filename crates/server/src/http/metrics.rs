@@ -85,6 +85,7 @@ pub(crate) struct Metrics {
     query_duration_s: Histogram,
     /// In the order of [`Outcome::ALL`].
     authentications: [Counter; Outcome::ALL.len()],
+    forbidden: Counter,
 }
 
 impl Metrics {
@@ -125,6 +126,12 @@ impl Metrics {
             "Requests by what became of them at the gate",
             authentications.clone(),
         );
+        let forbidden = Counter::default();
+        registry.register(
+            "influxdb3_requests_forbidden",
+            "Requests with a valid token that did not allow them",
+            forbidden.clone(),
+        );
         registry.register(
             "influxdb3_build",
             "What is running",
@@ -146,6 +153,7 @@ impl Metrics {
             size_bytes,
             series: [const { OnceLock::new() }; ENDPOINTS.len() + 1],
             query_duration_s,
+            forbidden,
             authentications: Outcome::ALL.map(|outcome| {
                 authentications.get_or_create_owned(&AuthenticationLabels {
                     outcome: outcome.name(),
@@ -157,6 +165,11 @@ impl Metrics {
     /// Counts a request by what became of it at the gate.
     pub(crate) fn authenticated(&self, outcome: Outcome) {
         self.authentications[outcome as usize].inc();
+    }
+
+    /// Counts a request whose token did not allow it.
+    pub(crate) fn forbidden(&self) {
+        self.forbidden.inc();
     }
 
     /// `GET /metrics`.

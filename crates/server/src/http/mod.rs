@@ -48,7 +48,7 @@ use self::encode::WholeResults;
 use self::error::{CallSummary, Failure};
 use self::metrics::{Meter, Metrics};
 use self::response::ResponseBody;
-use self::router::{ENDPOINTS, Route};
+use self::router::{ENDPOINTS, Endpoint, Route};
 use crate::Error;
 use crate::admission::{Admission, Admitted};
 use crate::authenticator::{Gate, Outcome, Refused};
@@ -57,6 +57,8 @@ use crate::failed_attempts::FailedAttempts;
 use crate::token_events::{Protocol, Reason, Refusal, TokenEvents};
 
 const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
+/// In the path of whatever changes or shows tokens.
+const TOKEN_PATH_PART: &str = "/configure/token";
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// What the handlers of one node work with.
@@ -143,6 +145,9 @@ pub(crate) async fn handle(
                 response
             }
             Err(failure) => {
+                if failure.status() == StatusCode::FORBIDDEN {
+                    services.metrics.forbidden();
+                }
                 CallSummary::of(&head, peer).log_failure(&failure.reason());
                 failure.into_response()
             }
@@ -170,9 +175,14 @@ async fn answer(
 ) -> Result<Response<ResponseBody>, Failure> {
     let caller = admit(services, head, peer)?;
     let endpoint = endpoint.ok_or_else(Failure::no_route)?;
-    let route = ENDPOINTS[endpoint].route;
+    let Endpoint { path, route, .. } = ENDPOINTS[endpoint];
     let permit = Permit::for_route(route, &caller).map_err(|refusal| {
-        services.metrics.authenticated(Outcome::Forbidden);
+        if let Some(by) = caller.authenticated()
+            && path.contains(TOKEN_PATH_PART)
+        {
+            let attempt = Refusal::new(Reason::NotAllowed, peer, Protocol::Http).of(&by.token);
+            services.token_events.refused(attempt.saying(path));
+        }
         match route {
             Route::DeleteRows => refusal.into_coded(),
             _ => refusal,

@@ -37,7 +37,7 @@ pub(crate) enum Route {
 }
 
 /// A method and path that are served.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
