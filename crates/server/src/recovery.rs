@@ -13,7 +13,7 @@ use bytes::Bytes;
 use catalog::{Asker, Catalog, OPERATOR_TOKEN, Rotation};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue};
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -47,6 +47,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const NOT_FOUND: &str = "not found";
 const UNREADABLE: &str = "Failed to read request body";
 const NO_OPERATOR: &str = "missing admin token, cannot update";
+const FROM_A_PAGE: &str = "a recovery is not for web pages: ask without an origin";
 const UNDER_WAY: &str =
     "another recovery is under way or done, and there is only one: restart the server for the next";
 
@@ -180,6 +181,10 @@ impl Recovery {
         let text = |status, text: &str| (status, Bytes::copy_from_slice(text.as_bytes()));
         if request.method() != Method::POST || request.uri().path() != PATH {
             return text(StatusCode::NOT_FOUND, NOT_FOUND);
+        }
+        // Whatever page a browser on this machine shows may send this request, and may read the answer.
+        if request.headers().contains_key(ORIGIN) {
+            return text(StatusCode::FORBIDDEN, FROM_A_PAGE);
         }
         let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
         if let Err(fault) = body.collect().await {

@@ -68,6 +68,12 @@ fn it_works_once_and_for_nothing_else() {
         );
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     }
+    let page = [("origin", "http://example.com")];
+    let answer = Connection::open(recovery)
+        .expect("a connection")
+        .ask_with("POST", REGENERATE, &page, b"")
+        .expect("an answer");
+    assert_eq!(answer.status, 403, "{}", answer.text());
     // One that is open already does not keep the listener open.
     let mut idle = Connection::open(recovery).expect("a connection");
 

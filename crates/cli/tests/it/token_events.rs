@@ -1,6 +1,6 @@
 //! Token events as operators see them: refusals are counted and limited, and a process that is killed loses no change.
 
-use crate::harness::{Server, Setup, eventually, temporary_folder};
+use crate::harness::{Server, Setup, binary, eventually, run, temporary_folder};
 
 #[test]
 fn invalid_tokens_are_counted_and_limited_and_valid_ones_never() {
@@ -99,10 +99,48 @@ fn a_kill_after_the_answer_loses_no_event() {
 }
 
 #[test]
+fn verify_knows_token_events_and_finds_damaged_ones() {
+    let data = temporary_folder();
+    let mut server = Server::start(Setup::file(data.path()).with_auth());
+    server.create_token();
+    server.kill();
+    let verify = || {
+        let folder = temporary_folder();
+        let mut command = binary(folder.path());
+        command
+            .args(["debug", "verify", "--node-id", "test-server"])
+            .args(["--object-store", "file", "--data-dir"])
+            .arg(data.path());
+        run(command, b"")
+    };
+    let told = verify().succeeded();
+    assert!(told.ends_with(": clean\n"), "{told}");
+
+    let folder = data.path().join("test-server/token_events");
+    let object = std::fs::read_dir(folder)
+        .expect("a folder of events")
+        .flatten()
+        .next()
+        .expect("an event")
+        .path();
+    let mut bytes = std::fs::read(&object).expect("its bytes");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&object, bytes).expect("damaged");
+    let ran = verify();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let told = "the checksum should be";
+    assert!(
+        ran.stdout.contains("token_events/") && ran.stdout.contains(told),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn a_secret_in_a_query_string_is_in_no_log() {
+    let data = temporary_folder();
     let server = {
         let mut server = Server::start(
-            Setup::memory()
+            Setup::file(data.path())
                 .with_auth()
                 .with(&["-vvv", "--disable-log-filter-noise-reduction"]),
         );
@@ -124,7 +162,10 @@ fn a_secret_in_a_query_string_is_in_no_log() {
     let answer = server.connect().ask_with("GET", "/health", &basic, b"");
     assert_eq!(answer.expect("an answer").status, 401);
     let log = server.log();
-    assert!(log.contains("TRACE"), "the log is at its loudest");
+    assert!(
+        log.contains("log_filter_active filter=\"trace\""),
+        "the log is not at its loudest: {log}"
+    );
     assert!(
         !log.contains(secret) && !log.contains("T1BFTlNFU0FNRT"),
         "a secret is in the log"

@@ -35,10 +35,11 @@ fn status(server: &Server, token: &str) -> u16 {
     answer.expect("an answer").status
 }
 
+/// What became of tokens; who was turned away is told when it is told.
 fn events(server: &Server) -> Vec<(String, String, String)> {
     let rows = server.query(
         "_internal",
-        "SELECT kind, token_name, protocol FROM system.token_events ORDER BY time, kind",
+        "SELECT kind, token_name, protocol FROM system.token_events WHERE kind != 'refused' ORDER BY time, kind",
     );
     let text =
         |row: &serde_json::Value, key: &str| row[key].as_str().unwrap_or_default().to_string();

@@ -30,6 +30,7 @@ use catalog::Catalog;
 use parking_lot::Mutex;
 use query::TokenEventRows;
 use runtime::World;
+use runtime::object_store::Path;
 
 use self::event::Recorded;
 use self::format::Content;
@@ -112,6 +113,9 @@ impl TokenEvents {
     ) -> Result<Self, Error> {
         let objects = Objects::below(node_id, world.clone());
         let loaded = objects.load().await?;
+        for (path, fault) in &loaded.damaged {
+            tracing::error!(%path, %fault, "an object of token events is damaged, its events are not shown");
+        }
         let forgotten_until_ms = loaded
             .contents
             .iter()
@@ -202,6 +206,12 @@ impl TokenEvents {
             }
         });
     }
+}
+
+/// The objects of a node that cannot be trusted, by their paths, and why. Changes nothing.
+pub(crate) async fn damaged(node_id: &str, world: &World) -> Result<Vec<(Path, Error)>, Error> {
+    let objects = Objects::below(node_id, world.clone());
+    objects.load().await.map(|loaded| loaded.damaged)
 }
 
 /// The tokens of a catalog at this moment.

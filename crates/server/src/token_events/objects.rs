@@ -33,6 +33,8 @@ pub(super) struct Loaded {
     pub(super) names: Vec<String>,
     /// Objects that another one has replaced and that are still there.
     pub(super) leftovers: Vec<String>,
+    /// Objects that cannot be trusted, by their paths, and why.
+    pub(super) damaged: Vec<(Path, Error)>,
 }
 
 impl Objects {
@@ -43,8 +45,8 @@ impl Objects {
         }
     }
 
-    /// Reads everything. An object that cannot be trusted is told in the log and otherwise left as it is, for a person to look at:
-    /// what it holds is lost, but that is no reason to stop a database.
+    /// Reads everything. An object that cannot be trusted is left as it is, for a person to look at: what it holds is lost, but that
+    /// is no reason to stop a database.
     pub(super) async fn load(&self) -> Result<Loaded, Error> {
         for _ in 0..LOAD_ATTEMPTS {
             if let Some(loaded) = self.try_load().await? {
@@ -114,15 +116,14 @@ impl Objects {
             })
             .buffered(READS_AT_ONCE);
         let mut read = Vec::new();
+        let mut loaded = Loaded::default();
         while let Some((name, path, bytes)) = reads.try_next().await? {
             let Some(bytes) = bytes else {
                 return Ok(None);
             };
             match format::decode(&bytes) {
                 Ok(content) => read.push((name, content)),
-                Err(fault) => {
-                    tracing::error!(%path, %fault, "an object of token events is damaged, its events are not shown");
-                }
+                Err(fault) => loaded.damaged.push((path, fault)),
             }
         }
         drop(reads);
@@ -130,7 +131,6 @@ impl Objects {
             .iter()
             .flat_map(|(_, content)| content.replaces.iter().cloned())
             .collect();
-        let mut loaded = Loaded::default();
         for (name, content) in read {
             if replaced.contains(&name) {
                 loaded.leftovers.push(name);
