@@ -664,3 +664,69 @@ fn row_12_tokens_with_permissions_made_offline() {
         server.stop();
     }
 }
+
+#[test]
+fn the_listing_in_every_format() {
+    let mut door = Door::open();
+    door.cli(CREATE, &["--name", "ci", "--expiry", "1d"]);
+    let folder = temporary_folder();
+    door.always(|server| {
+        let columns = [
+            "token_id",
+            "name",
+            "hash",
+            "created_at",
+            "description",
+            "created_by_token_id",
+            "updated_at",
+            "updated_by_token_id",
+            "expiry",
+            "permissions",
+        ];
+        let show = |format| server.cli(&["show", "tokens"], &["--format", format]);
+        let csv = show("csv").succeeded();
+        assert!(csv.starts_with(&columns.join(",")), "{csv}");
+        assert_eq!(csv.trim_end().lines().count(), 3);
+        assert!(show("pretty").succeeded().contains("| name "));
+        // Each of these requests is a use of the token.
+        let without_use = |mut row: Value| {
+            row.as_object_mut().expect("a row").remove("last_used_at");
+            row
+        };
+        let rows: Vec<Value> = serde_json::from_str(&show("json").succeeded()).expect("JSON");
+        let rows: Vec<Value> = rows.into_iter().map(without_use).collect();
+        let lines = show("jsonl").succeeded();
+        let lines: Vec<Value> = lines
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| without_use(serde_json::from_str(line).expect("JSON")))
+            .collect();
+        assert_eq!(rows, lines);
+        assert_eq!(
+            (&rows[0]["name"], &rows[1]["name"]),
+            (&json!("_admin"), &json!("ci"))
+        );
+        for row in &lines {
+            assert_eq!(row["permissions"], "*:*:*");
+            assert_eq!(row["hash"].as_str().map(str::len), Some(9));
+        }
+        assert!(rows[0].get("expiry").is_none() && rows[1]["expiry"].is_string());
+        assert_eq!(rows[1]["created_by_token_id"], 0);
+        assert!(show("parquet").stdout_bytes.starts_with(b"PAR1"));
+        for format in ["pretty", "json", "jsonl", "csv", "parquet"] {
+            let path = folder.path().join(format);
+            let file = path.to_str().expect("a plain path");
+            let told = server.cli(&["show", "tokens"], &["--format", format, "--output", file]);
+            assert_eq!(told.succeeded(), "");
+            assert!(path.metadata().expect("the file").len() > 50);
+        }
+    });
+    // Without authentication the hashes are nobody's business.
+    door.server.take().expect("it runs").stop();
+    door.setup.with_auth = false;
+    let server = Server::start(door.setup.clone());
+    let csv = server.cli(&["show", "tokens"], &["--format", "csv"]);
+    let csv = csv.succeeded();
+    assert!(csv.starts_with("token_id,name,created_at,"), "{csv}");
+    assert!(!csv.contains("hash"), "{csv}");
+}
