@@ -314,11 +314,11 @@ fn governed<'a>(
         Asker::Token(authenticated) => {
             let holder = accepted(snapshot, authenticated, now_ms)?;
             let is_own = &*holder.name == name;
-            let is_governed =
-                holder.is_operator() || (holder.permissions.is_admin() && name != OPERATOR_TOKEN);
             // That there is no operator token is no secret to an administrator, who can create it.
-            let is_missing_operator = name == OPERATOR_TOKEN && found.is_none();
-            if !is_own && !is_governed && !(is_missing_operator && holder.permissions.is_admin()) {
+            let is_anothers = name == OPERATOR_TOKEN && found.is_some();
+            let is_governed =
+                holder.is_operator() || (holder.permissions.is_admin() && !is_anothers);
+            if !is_own && !is_governed {
                 return Err(Error::denied(format!(
                     "token {} cannot rotate token {name}",
                     holder.name

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use server::{Config, Node};
 
-use crate::client::{Answer, config, send, start};
+use crate::client::{Answer, config, send, start, try_send};
 
 const CASES: &str = include_str!("../../testdata/authorization.txt");
 
@@ -161,4 +161,54 @@ async fn who_may_use_which_endpoint() {
         }
     }
     assert!(tried > 200, "{tried} cases");
+}
+
+/// A body may take its time: what the token is for is asked again when it is there.
+#[tokio::test]
+async fn a_database_made_again_under_a_slow_write_is_not_written_to() {
+    let (node, token, _) = prepared("operator").await;
+    let operator = token.expect("the operator's");
+    let by = Some(operator.as_str());
+    let tokens = "/api/v3/configure/token";
+    let body = r#"{"token_name":"slow","permissions":["db:a:write"]}"#;
+    let writer = secret_from(&node, tokens, by, body).await;
+
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
+    let lines = futures::stream::once(async move {
+        released.await.expect("the test goes on");
+        Ok::<_, std::io::Error>(hyper::body::Frame::data(Bytes::from_static(b"t f=9")))
+    });
+    let write = Request::post("/api/v3/write_lp?db=a")
+        .header("authorization", format!("Bearer {writer}"))
+        .body(http_body_util::StreamBody::new(Box::pin(lines)))
+        .expect("a request");
+    let meanwhile = async {
+        loop {
+            let listed = send(&node, request("GET", tokens, by, "")).await.text();
+            let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+            let of_writer = listed
+                .as_array()
+                .and_then(|all| all.last())
+                .expect("listed");
+            if !of_writer["last_used_at"].is_null() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        for (method, target, body) in [
+            ("DELETE", "/api/v3/configure/database?db=a", ""),
+            ("POST", "/api/v3/configure/database", r#"{"db":"a"}"#),
+        ] {
+            let answer = send(&node, request(method, target, by, body)).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        }
+        release.send(()).expect("the write waits");
+    };
+    let (answer, ()) = tokio::join!(try_send(&node, write), meanwhile);
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text());
+    let files = "/api/v3/query_sql?db=a&q=SHOW+TABLES&format=csv";
+    let shown = send(&node, request("GET", files, by, "")).await.text();
+    assert!(!shown.contains(",iox,"), "{shown}");
+    node.stop().await.expect("the node stops");
 }

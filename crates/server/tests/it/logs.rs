@@ -1,7 +1,7 @@
 //! What the log says of requests that fail, and what it never says.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use server::Config;
@@ -97,8 +97,18 @@ async fn failures_are_logged_once_without_query_string_or_token() {
     assert!(!text.contains("OPENSESAME"), "a query string in the log");
 }
 
+/// Listens to nothing. While there is one subscriber alone, tracing asks whichever thread first comes to a line that logs whether
+/// anybody listens, and remembers the answer for all; with two it asks the subscribers.
+static ANOTHER: LazyLock<tracing::Dispatch> = LazyLock::new(|| {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(io::sink);
+    tracing::Dispatch::new(subscriber.finish())
+});
+
 /// Logs everything that this thread says from now on.
 fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+    LazyLock::force(&ANOTHER);
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

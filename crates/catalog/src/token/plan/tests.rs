@@ -256,6 +256,9 @@ fn the_open_door_closes_with_the_first_administrator() {
     assert_eq!(created(&[], &Asker::Anyone), None);
     assert_eq!(created(&[reader], &Asker::Anyone), None);
     let conflict = Some(ErrorKind::Conflict);
-    assert_eq!(created(&[admin.clone()], &Asker::Anyone), conflict);
+    assert_eq!(
+        created(std::slice::from_ref(&admin), &Asker::Anyone),
+        conflict
+    );
     assert_eq!(created(&[admin], &Asker::Node), None);
 }

@@ -3,7 +3,7 @@
 //! Each table is one DELETE of its own, carried out by `query`; tables that the predicate cannot meet are left alone. Bounds are
 //! both inclusive, as InfluxDB 2 has them. Not here: reading the predicate (`predicate`).
 
-use catalog::Table;
+use catalog::{Snapshot, Table};
 use chrono::{DateTime, SecondsFormat};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -68,11 +68,15 @@ async fn try_delete(
         .bucket
         .or(parameters.bucket_id)
         .ok_or_else(|| Failure::bad_request("Please provide either bucketID or bucket"))?;
-    let snapshot = services.catalog.snapshot();
-    let reach = permit
-        .database_or_tables(&snapshot, &bucket)
-        .map_err(|_| insufficient())?;
+    let reach = |snapshot: &Snapshot| {
+        let reach = permit.database_or_tables(snapshot, &bucket);
+        reach.map_err(|_| insufficient())
+    };
+    reach(&services.catalog.snapshot())?;
     let body = services.read_body(head, body).await?;
+    // Again: while a slow body came in, the name may have become that of another database.
+    let snapshot = services.catalog.snapshot();
+    let reach = reach(&snapshot)?;
     let (span, condition) = read(&body)?;
     let database = snapshot.database(&bucket).ok_or_else(|| {
         Failure::text(

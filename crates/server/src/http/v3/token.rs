@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
-    AskedPermissions, Asker, Authenticated, Catalog, NewToken, OPERATOR_TOKEN, Rotation, Token,
-    TokenRequest,
+    AskedPermissions, Asker, Authenticated, Catalog, NewToken, OPERATOR_TOKEN, Rotation,
+    SecretKind, Token, TokenRequest,
 };
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -216,20 +216,21 @@ impl Call<'_> {
 
     /// `POST …/token/confirm`: the staged secret that is presented replaces the one in force. Can be repeated.
     pub(crate) async fn confirm(&self) -> Answer {
-        let authenticated = self.authenticated()?.clone();
+        let authenticated = self.authenticated()?;
         let options: ConfirmOptions = parameters::decode(self.head.uri.query())?;
         let grace = options.grace_secs.map(Duration::from_secs);
-        let before = authenticated.digest.clone();
-        let was_in_force = authenticated.token.digest == before;
         let by = authenticated.clone();
-        let confirmed = if was_in_force {
+        let confirmed = match authenticated.kind {
+            SecretKind::Staged => {
+                self.change(EventKind::Confirm, move |catalog| async move {
+                    catalog.confirm_rotation(&by, grace).await
+                })
+                .await
+            }
             // Nothing can change, so there is no event.
-            self.services.catalog.confirm_rotation(&by, grace).await
-        } else {
-            self.change(EventKind::Confirm, move |catalog| async move {
-                catalog.confirm_rotation(&by, grace).await
-            })
-            .await
+            SecretKind::Current | SecretKind::Previous => {
+                self.services.catalog.confirm_rotation(&by, grace).await
+            }
         };
         let token = confirmed.map_err(|error| self.refused(error, "confirm a rotation"))?;
         json(StatusCode::OK, shown::encode_confirmed(&token)?)

@@ -77,9 +77,11 @@ pub(crate) async fn write_lp(
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
     let parameters = decode_parameters(head.uri.query())?;
+    permit.database_to_extend(&services.catalog.snapshot(), &parameters.db)?;
+    let (body, admitted) = services.read_write(head, body).await?;
+    // Again: while a slow body came in, the name may have become that of another database, or of none.
     let snapshot = services.catalog.snapshot();
     let reach = permit.database_to_extend(&snapshot, &parameters.db)?;
-    let (body, admitted) = services.read_write(head, body).await?;
     if reach == Reach::Tables {
         // Nothing is written of a request that goes beyond the tables that the token is for.
         for table in tables_named(text_of(&body)?) {
