@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::database::{INTERNAL_DATABASE, INTERNAL_RETENTION};
-use crate::token::{Digest, StoredToken};
+use crate::token::LastUsed;
 use crate::{
-    Column, ColumnKind, Database, DatabaseId, Error, Snapshot, Table, TableId, Token, TokenId,
+    Column, ColumnKind, Database, DatabaseId, Digest, Error, NewExpiry, Permissions,
+    PreviousSecret, Snapshot, StagedSecret, Table, TableId, Token, TokenId,
 };
 
 /// One change. Ids are part of it, so replay gives every thing the id it had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The first of all: gives the catalog its identity and makes `_internal`.
-    Begin { uuid: Arc<str> },
+    Begin {
+        uuid: Arc<str>,
+    },
     CreateDatabase {
         id: DatabaseId,
         name: Arc<str>,
@@ -64,20 +67,54 @@ pub enum Change {
         hard_delete_at_ms: Option<i64>,
     },
     /// Forgets a deleted table, or one of a deleted database, whose data is gone.
-    RemoveTable { id: TableId },
+    RemoveTable {
+        id: TableId,
+    },
     /// Forgets a deleted database that has no tables any more.
-    RemoveDatabase { id: DatabaseId },
-    CreateAdminToken {
+    RemoveDatabase {
+        id: DatabaseId,
+    },
+    CreateToken {
         id: TokenId,
         name: Arc<str>,
+        description: Option<Arc<str>>,
         digest: Digest,
         created_at_ms: i64,
+        created_by: Option<TokenId>,
         expiry_ms: Option<i64>,
+        permissions: Arc<Permissions>,
     },
-    RegenerateAdminToken {
+    /// Puts another secret in force. A staged one is forgotten; the former lives on when `previous_until_ms` says so.
+    RotateToken {
         id: TokenId,
         digest: Digest,
         updated_at_ms: i64,
+        updated_by: Option<TokenId>,
+        expiry: NewExpiry,
+        previous_until_ms: Option<i64>,
+    },
+    /// Adds a secret that waits to be confirmed, in place of one that does.
+    StageToken {
+        id: TokenId,
+        digest: Digest,
+        until_ms: i64,
+        expiry: NewExpiry,
+        grace_ms: u64,
+    },
+    /// Puts the staged secret in force; the token counts as updated by itself.
+    ConfirmToken {
+        id: TokenId,
+        updated_at_ms: i64,
+        previous_until_ms: Option<i64>,
+    },
+    DropPreviousSecret {
+        id: TokenId,
+    },
+    DropStagedSecret {
+        id: TokenId,
+    },
+    DeleteToken {
+        id: TokenId,
     },
 }
 
@@ -230,30 +267,95 @@ fn apply_one(snapshot: &mut Snapshot, change: &Change) -> Result<(), Error> {
         } => delete_table(snapshot, *id, renamed, *deleted_at_ms, *hard_delete_at_ms),
         Change::RemoveTable { id } => remove_table(snapshot, *id),
         Change::RemoveDatabase { id } => remove_database(snapshot, *id),
-        Change::CreateAdminToken {
+        Change::CreateToken {
             id,
             name,
+            description,
             digest,
             created_at_ms,
+            created_by,
             expiry_ms,
+            permissions,
         } => {
+            Invariant::IdsAreNeverReused
+                .require(id.0 >= snapshot.next_token, || format!("token {}", id.0))?;
             let token = Token {
                 id: *id,
-                name: name.to_string(),
+                name: Arc::clone(name),
+                description: description.clone(),
                 created_at_ms: *created_at_ms,
+                created_by: *created_by,
                 updated_at_ms: None,
                 updated_by: None,
                 expiry_ms: *expiry_ms,
+                permissions: Arc::clone(permissions),
+                digest: digest.clone(),
+                previous: None,
+                staged: None,
+                last_used: LastUsed::default(),
             };
-            Invariant::IdsAreNeverReused
-                .require(id.0 >= snapshot.next_token, || format!("token {}", id.0))?;
-            insert_token(snapshot, token, digest)
+            insert_token(snapshot, token)
         }
-        Change::RegenerateAdminToken {
+        Change::RotateToken {
             id,
             digest,
             updated_at_ms,
-        } => regenerate_token(snapshot, *id, digest, *updated_at_ms),
+            updated_by,
+            expiry,
+            previous_until_ms,
+        } => {
+            require_new_digest(snapshot, *id, digest)?;
+            change_token(snapshot, *id, |token| {
+                replace_digest(token, digest, *previous_until_ms);
+                token.staged = None;
+                token.updated_at_ms = Some(*updated_at_ms);
+                token.updated_by = *updated_by;
+                token.expiry_ms = expiry.or(token.expiry_ms);
+                Ok(())
+            })
+        }
+        Change::StageToken {
+            id,
+            digest,
+            until_ms,
+            expiry,
+            grace_ms,
+        } => {
+            require_new_digest(snapshot, *id, digest)?;
+            change_token(snapshot, *id, |token| {
+                token.staged = Some(StagedSecret {
+                    digest: digest.clone(),
+                    until_ms: *until_ms,
+                    expiry: *expiry,
+                    grace_ms: *grace_ms,
+                });
+                Ok(())
+            })
+        }
+        Change::ConfirmToken {
+            id,
+            updated_at_ms,
+            previous_until_ms,
+        } => change_token(snapshot, *id, |token| {
+            let staged = token
+                .staged
+                .take()
+                .ok_or_else(|| missing_secret(token.id))?;
+            replace_digest(token, &staged.digest, *previous_until_ms);
+            token.updated_at_ms = Some(*updated_at_ms);
+            token.updated_by = Some(token.id);
+            token.expiry_ms = staged.expiry.or(token.expiry_ms);
+            Ok(())
+        }),
+        Change::DropPreviousSecret { id } => change_token(snapshot, *id, |token| {
+            let dropped = token.previous.take().map(|_| ());
+            dropped.ok_or_else(|| missing_secret(token.id))
+        }),
+        Change::DropStagedSecret { id } => change_token(snapshot, *id, |token| {
+            let dropped = token.staged.take().map(|_| ());
+            dropped.ok_or_else(|| missing_secret(token.id))
+        }),
+        Change::DeleteToken { id } => remove_token(snapshot, *id).map(|_| ()),
     }
 }
 
@@ -422,61 +524,77 @@ pub(crate) fn add_column(table: &mut Table, column: Column) -> Result<(), Error>
 }
 
 /// Adds a token. Whether its id is new is the caller's to check, as with tables.
-pub(crate) fn insert_token(
-    snapshot: &mut Snapshot,
-    token: Token,
-    digest: &Digest,
-) -> Result<(), Error> {
+pub(crate) fn insert_token(snapshot: &mut Snapshot, token: Token) -> Result<(), Error> {
     let id = token.id;
-    let name: Arc<str> = token.name.as_str().into();
+    let name = Arc::clone(&token.name);
     Invariant::NamesAreUnique.require(!snapshot.tokens_by_name.contains(&*name), || {
         format!("token '{name}'")
     })?;
-    Invariant::TokenDigestsAreUnique
-        .require(!snapshot.tokens_by_digest.contains(digest), || {
-            format!("token '{name}'")
-        })?;
     Invariant::IdsAreNeverReused
         .require(!snapshot.tokens.contains(&id), || format!("token {}", id.0))?;
     let next =
         id.0.checked_add(1)
             .ok_or_else(|| Error::internal("no token ids are left"))?;
     snapshot.next_token = snapshot.next_token.max(next);
+    for digest in digests_of(&token) {
+        let former = snapshot.tokens_by_digest.insert(digest, id);
+        Invariant::TokenDigestsAreUnique.require(former.is_none(), || format!("token '{name}'"))?;
+    }
     snapshot.tokens_by_name.insert(name, id);
-    snapshot.tokens_by_digest.insert(digest.clone(), id);
-    let digest = digest.clone();
-    snapshot
-        .tokens
-        .insert(id, Arc::new(StoredToken { token, digest }));
+    snapshot.tokens.insert(id, Arc::new(token));
     Ok(())
 }
 
-fn regenerate_token(
-    snapshot: &mut Snapshot,
-    id: TokenId,
-    digest: &Digest,
-    updated_at_ms: i64,
-) -> Result<(), Error> {
-    Invariant::TokenDigestsAreUnique
-        .require(!snapshot.tokens_by_digest.contains(digest), || {
-            format!("token {}", id.0)
-        })?;
-    let Some(former) = snapshot.tokens.get(&id) else {
+fn remove_token(snapshot: &mut Snapshot, id: TokenId) -> Result<Arc<Token>, Error> {
+    let Some(token) = snapshot.tokens.remove(&id) else {
         return Err(Invariant::ChangedThingExists.broken_by(format!("token {}", id.0)));
     };
-    let former_digest = former.digest.clone();
-    let token = Token {
-        updated_at_ms: Some(updated_at_ms),
-        updated_by: Some(id),
-        ..former.token.clone()
-    };
-    snapshot.tokens_by_digest.remove(&former_digest);
-    snapshot.tokens_by_digest.insert(digest.clone(), id);
-    let digest = digest.clone();
-    snapshot
-        .tokens
-        .insert(id, Arc::new(StoredToken { token, digest }));
-    Ok(())
+    snapshot.tokens_by_name.remove(&*token.name);
+    for digest in digests_of(&token) {
+        snapshot.tokens_by_digest.remove(&digest);
+    }
+    Ok(token)
+}
+
+fn require_new_digest(snapshot: &Snapshot, id: TokenId, digest: &Digest) -> Result<(), Error> {
+    Invariant::TokenDigestsAreUnique.require(!snapshot.tokens_by_digest.contains(digest), || {
+        format!("token {}", id.0)
+    })
+}
+
+/// Takes a token out and puts it back as `change` leaves it, its secrets found under their digests as they are then.
+fn change_token(
+    snapshot: &mut Snapshot,
+    id: TokenId,
+    change: impl FnOnce(&mut Token) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut token = Token::clone(&*remove_token(snapshot, id)?);
+    change(&mut token)?;
+    insert_token(snapshot, token)
+}
+
+fn replace_digest(token: &mut Token, digest: &Digest, previous_until_ms: Option<i64>) {
+    let former = std::mem::replace(&mut token.digest, digest.clone());
+    token.previous = previous_until_ms.map(|until_ms| PreviousSecret {
+        digest: former,
+        until_ms,
+    });
+}
+
+/// Of all secrets that a token has.
+fn digests_of(token: &Token) -> impl Iterator<Item = Digest> {
+    let previous = token.previous.as_ref().map(|previous| &previous.digest);
+    let staged = token.staged.as_ref().map(|staged| &staged.digest);
+    [Some(&token.digest), previous, staged]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+fn missing_secret(id: TokenId) -> Error {
+    Invariant::ChangedThingExists.broken_by(format!("a secret of token {}", id.0))
 }
 
 /// The database, copied first when an older snapshot still shows it.

@@ -46,17 +46,24 @@ pub use runtime::{Error, ErrorKind};
 pub use schema::{TableAdditions, check_column, check_writable};
 pub use snapshot::Snapshot;
 pub use table::{Table, TableId};
-pub use token::{Authenticated, Digest, NewToken, OPERATOR_TOKEN, Token, TokenId};
+pub use token::permission::{
+    Action, Actions, AskedPermission, AskedPermissions, Grant, Permissions, Resource,
+    SystemResource,
+};
+pub use token::secret::Digest;
+pub use token::{
+    Asker, Authenticated, Installed, NewExpiry, NewToken, OPERATOR_TOKEN, PreviousSecret, Rejected,
+    Rotation, SecretKind, StagedSecret, Token, TokenId, TokenRequest,
+};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use runtime::World;
+use runtime::{Random, World};
 
 use crate::change::Change;
 use crate::log::{Appended, Loaded, Log, Record};
-use crate::token::Secret;
 
 /// How often a commit starts again because another process was faster.
 const COMMIT_ATTEMPTS: usize = 64;
@@ -302,55 +309,17 @@ impl Catalog {
         Ok(removed)
     }
 
-    /// Creates the operator token `_admin`. Errors: `Conflict` with `token name already exists, _admin`.
-    pub async fn create_admin_token(&self) -> Result<NewToken, Error> {
-        let secret = Secret::draw(&self.shared.world.random)?;
-        let digest = secret.digest.clone();
-        let now_ms = self.shared.world.clock.now_ms();
-        let (_, token) = self
-            .commit(move |snapshot| {
-                let (change, token) = token::plan_create_operator(snapshot, &digest, now_ms)?;
-                Ok((vec![change], token))
-            })
-            .await?;
-        Ok(secret.into_new_token(token))
-    }
-
-    /// Replaces the operator token's secret; the old one is dead when this returns.
-    ///
-    /// `presented` is what [`Catalog::authenticate`] said of the caller's token: it must still be the operator's current
-    /// one at the moment of the change, so that of two rotations with the same token only one succeeds. Errors: `Denied`
-    /// when it is not, `Internal` with `missing admin token, cannot update` when there is no operator token.
-    pub async fn regenerate_admin_token(
-        &self,
-        presented: &Authenticated,
-    ) -> Result<NewToken, Error> {
-        let secret = Secret::draw(&self.shared.world.random)?;
-        let digest = secret.digest.clone();
-        let presented = presented.clone();
-        let now_ms = self.shared.world.clock.now_ms();
-        let (_, token) = self
-            .commit(move |snapshot| {
-                let (change, token) =
-                    token::plan_regenerate_operator(snapshot, &presented, &digest, now_ms)?;
-                Ok((vec![change], token))
-            })
-            .await?;
-        Ok(secret.into_new_token(token))
-    }
-
-    /// Whose token this is, if it is valid now. The work done does not depend on how much of it is right.
-    pub fn authenticate(&self, presented: &[u8]) -> Option<Authenticated> {
-        token::authenticate(
-            &self.snapshot(),
-            presented,
-            self.shared.world.clock.now_ms(),
-        )
-    }
-
     /// Stores the newest snapshot whole and removes what older checkpoints cover. Happens by itself as the log grows.
     pub async fn checkpoint(&self) -> Result<(), Error> {
         self.shared.checkpoint().await
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.shared.world.clock.now_ms()
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.shared.world.random
     }
 
     /// Runs a commit to its end even when the caller stops waiting, so that memory never falls behind the log because a

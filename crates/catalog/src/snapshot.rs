@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use crate::database::INTERNAL_DATABASE;
 use crate::shared_map::SharedMap;
-use crate::token::{Digest, StoredToken};
-use crate::{Database, DatabaseId, Table, TableId, Token, TokenId};
+use crate::{Database, DatabaseId, Digest, Table, TableId, Token, TokenId};
 
 /// Everything that exists, at one moment. Cheap to clone by `Arc`, never changes.
 #[derive(Clone, Default)]
@@ -24,7 +23,7 @@ pub struct Snapshot {
     pub(crate) databases: SharedMap<DatabaseId, Arc<Database>>,
     pub(crate) databases_by_name: SharedMap<Arc<str>, DatabaseId>,
     pub(crate) table_owners: SharedMap<TableId, DatabaseId>,
-    pub(crate) tokens: SharedMap<TokenId, Arc<StoredToken>>,
+    pub(crate) tokens: SharedMap<TokenId, Arc<Token>>,
     pub(crate) tokens_by_name: SharedMap<Arc<str>, TokenId>,
     pub(crate) tokens_by_digest: SharedMap<Digest, TokenId>,
 }
@@ -85,23 +84,30 @@ impl Snapshot {
     }
 
     /// All tokens in the order of their ids, expired ones too.
-    pub fn tokens(&self) -> Vec<Token> {
+    pub fn tokens(&self) -> Vec<Arc<Token>> {
         let mut tokens: Vec<_> = self
             .tokens
             .iter()
-            .map(|(_, stored)| stored.token.clone())
+            .map(|(_, token)| Arc::clone(token))
             .collect();
         tokens.sort_unstable_by_key(|token| token.id);
         tokens
     }
 
-    /// Lower-case hexadecimal SHA-512 of a token's secret.
-    pub fn token_hash_hex(&self, id: TokenId) -> Option<String> {
-        self.tokens.get(&id).map(|stored| stored.digest.to_hex())
+    /// A token by its name, an expired one too.
+    pub fn token(&self, name: &str) -> Option<&Arc<Token>> {
+        let id = self.tokens_by_name.get(name)?;
+        self.tokens.get(id)
     }
 
-    pub(crate) fn token_named(&self, name: &str) -> Option<&Arc<StoredToken>> {
-        let id = self.tokens_by_name.get(name)?;
+    /// A token by its id, an expired one too.
+    pub fn token_by_id(&self, id: TokenId) -> Option<&Arc<Token>> {
+        self.tokens.get(&id)
+    }
+
+    /// The token one of whose secrets has this digest, whether that is good or not.
+    pub(crate) fn token_of_digest(&self, digest: &Digest) -> Option<&Arc<Token>> {
+        let id = self.tokens_by_digest.get(digest)?;
         self.tokens.get(id)
     }
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Certificate, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
@@ -169,6 +169,18 @@ impl Client {
         parameters: &[(&str, &str)],
         body: Body,
     ) -> Result<Response, ClientError> {
+        self.send_with(method, path, parameters, &[], body).await
+    }
+
+    /// As [`Client::send`], with further headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+        headers: &[(HeaderName, &str)],
+        body: Body,
+    ) -> Result<Response, ClientError> {
         let mut url = self
             .base
             .join(path)
@@ -179,6 +191,12 @@ impl Client {
         let mut request = self.http.request(method.clone(), url.clone());
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        for (name, text) in headers {
+            let value = HeaderValue::try_from(*text).map_err(|_| {
+                ClientError::Builder(format!("{text:?} cannot stand in the header {name}"))
+            })?;
+            request = request.header(name, value);
         }
         request = match body {
             Body::Empty => request,

@@ -85,10 +85,16 @@ const RENAMED: &[(&str, &str)] = &[
 ];
 
 /// As [`RENAMED`], but both names are documented as current, so that neither earns a warning.
-const SYNONYMS: &[(&str, &str)] = &[(
-    "INFLUXDB3_DATAFUSION_NUM_THREADS",
-    "INFLUXDB3_NUM_DATAFUSION_THREADS",
-)];
+const SYNONYMS: &[(&str, &str)] = &[
+    (
+        "INFLUXDB3_DATAFUSION_NUM_THREADS",
+        "INFLUXDB3_NUM_DATAFUSION_THREADS",
+    ),
+    (
+        "INFLUXDB3_ADMIN_TOKEN_RECOVERY_HTTP_BIND",
+        "INFLUXDB3_ADMIN_TOKEN_RECOVERY_HTTP_BIND_ADDR",
+    ),
+];
 
 /// The target that warnings about old names carry.
 const WARNING_TARGET: &str = "influxdb3::env_compat";

@@ -98,12 +98,13 @@ mod tests {
         check("influxdb3 nonsense --help", None);
     }
 
-    /// Long names of the options of `serve`, without those that every command has.
+    /// Long names of the options of `serve`, without those that every command has and those that are for tests.
     fn serve_options() -> Vec<String> {
         let root = Arguments::command();
         let serve = root.find_subcommand("serve").expect("serve is a command");
         serve
             .get_arguments()
+            .filter(|argument| !argument.is_hide_set())
             .filter_map(|argument| argument.get_long())
             .map(|name| format!("--{name}"))
             .collect()

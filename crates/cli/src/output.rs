@@ -147,6 +147,16 @@ pub(crate) fn ask(question: &str, asked: Asked) -> anyhow::Result<String> {
     Ok(answer.trim().to_string())
 }
 
+/// Asks a question that must be answered with yes, on stderr; any other answer is an error.
+pub(crate) fn confirm(question: &str) -> anyhow::Result<()> {
+    let question = format!("{question} Enter 'yes' or 'y' to confirm");
+    let answer = ask(&question, Asked::OnStderr)?.to_ascii_lowercase();
+    match answer.as_str() {
+        "y" | "yes" => Ok(()),
+        _ => anyhow::bail!("Cannot proceed without confirmation"),
+    }
+}
+
 /// Text for stdout with emphasis when somebody looks at it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {

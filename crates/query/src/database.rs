@@ -10,7 +10,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::TableType;
 
-use catalog::Database;
+use catalog::{Database, Table};
 
 use crate::session::SCHEMA;
 use crate::system::{SYSTEM_SCHEMA, SystemTables};
@@ -60,12 +60,13 @@ impl SchemaProvider for UserTables {
         self.database
             .tables()
             .iter()
+            .filter(|table| self.source.access.may_read(&self.database, table))
             .map(|table| table.name.to_string())
             .collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        let Some(table) = self.database.table_named(name) else {
+        let Some(table) = self.visible(name) else {
             return Ok(None);
         };
         let database = Arc::clone(&self.database);
@@ -78,6 +79,17 @@ impl SchemaProvider for UserTables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.database.table_named(name).is_some()
+        self.visible(name).is_some()
+    }
+}
+
+impl UserTables {
+    /// A table that may not be read is as one that is not there.
+    fn visible(&self, name: &str) -> Option<&Arc<Table>> {
+        let table = self.database.table_named(name)?;
+        self.source
+            .access
+            .may_read(&self.database, table)
+            .then_some(table)
     }
 }

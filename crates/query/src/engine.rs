@@ -25,13 +25,14 @@ use runtime::{Tasks, Workers, World};
 use storage::Engine;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Error;
 use crate::database::DatabaseCatalog;
 use crate::delete;
 use crate::depth;
 use crate::error::{Stage, from_datafusion, to_datafusion};
 use crate::session::Sessions;
+use crate::system::TokenEventRows;
 use crate::table::Source;
+use crate::{Access, Error};
 
 /// Batches computed before the reader has taken the one before.
 const BATCHES_AHEAD: usize = 2;
@@ -65,8 +66,10 @@ pub struct Query {
     pub text: String,
     /// By name, without the `$`.
     pub parameters: Vec<(String, Parameter)>,
-    /// Whether a DELETE is carried out; otherwise it is `Denied`.
+    /// Whether a DELETE is carried out, for whom `access` allows it; otherwise it is `Denied`.
     pub may_delete: bool,
+    /// What exists for the statement.
+    pub access: Access,
 }
 
 /// A running query. Dropping the stream ends it.
@@ -83,6 +86,8 @@ pub struct QueryEngine {
     catalog: Arc<Catalog>,
     world: World,
     workers: Workers,
+    token_events: TokenEventRows,
+    without_auth: bool,
 }
 
 impl QueryEngine {
@@ -103,7 +108,21 @@ impl QueryEngine {
             storage,
             catalog,
             world,
+            token_events: TokenEventRows::default(),
+            without_auth: false,
         })
+    }
+
+    /// Shows these events of tokens in `system.token_events`, which has no rows otherwise.
+    pub fn with_token_events(mut self, events: TokenEventRows) -> Self {
+        self.token_events = events;
+        self
+    }
+
+    /// Says that the node asks for no tokens, which leaves hashes out of `system.tokens`.
+    pub fn with_authentication_off(mut self, off: bool) -> Self {
+        self.without_auth = off;
+        self
     }
 
     /// Memory that running queries hold for sorts, joins and aggregates.
@@ -112,12 +131,12 @@ impl QueryEngine {
     }
 
     /// Plans `query` and starts it. Errors have the kinds of spec/query-sql.md §1.4: `NotFound` for an unknown database (its
-    /// message is `database not found: NAME`), `Invalid` for syntax and planning, `Unsupported` for what DataFusion cannot do.
+    /// message is `database not found: NAME`), `Denied` where nothing may be read, `Invalid` for syntax and planning, `Unsupported` for what DataFusion cannot do.
     /// A DELETE is over when this returns, even if nobody waits for it any more; its answer is one row, `count`. `Denied` without
     /// the right to delete, `Conflict` when the table or database is deleted itself.
     /// In the stream: `Unavailable` when memory runs out, storage's own kinds, otherwise `Internal`.
     pub async fn sql(&self, query: Query) -> Result<QueryResult, Error> {
-        let session = self.session(&query.database)?;
+        let session = self.session(&query)?;
         let (planned, schema) = oneshot::channel();
         let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
         let running = self.workers.run(run(
@@ -141,8 +160,12 @@ impl QueryEngine {
         })
     }
 
-    fn session(&self, database: &str) -> Result<SessionState, Error> {
+    fn session(&self, query: &Query) -> Result<SessionState, Error> {
         let snapshot = self.catalog.snapshot();
+        let database = query.database.as_str();
+        if !query.access.may_enter(&snapshot, database) {
+            return Err(Error::denied("reading the database is not allowed"));
+        }
         let now_ns = self.world.clock.now_ns();
         // A deleted database answers under the name it was given then, until its data has to go.
         let Some(database) = snapshot
@@ -156,6 +179,9 @@ impl QueryEngine {
             snapshot: Arc::clone(&snapshot),
             now_ns,
             partitions: self.partitions,
+            token_events: self.token_events.clone(),
+            without_auth: self.without_auth,
+            access: query.access.clone(),
         };
         let tables = DatabaseCatalog::new(Arc::clone(database), source);
         Ok(self.sessions.session(Arc::new(tables), now_ns))

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
+//!    │                              ├──────> access             what may be seen
 //!    │                              │        └────> scan       execution: reading it
 //!    │                              ├──────> system             the node's own tables
 //!    ├────> newest                                              planning: one row of each series
@@ -14,6 +15,8 @@
 //! Not here: rendering (`server/http/encode`), reading files and merging duplicates (`storage/scan`).
 
 pub mod engine;
+
+mod access;
 
 mod depth;
 
@@ -41,5 +44,7 @@ mod time_slices;
 
 mod error;
 
+pub use access::Access;
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use runtime::{Error, ErrorKind};
+pub use system::{TokenEventRow, TokenEventRows};

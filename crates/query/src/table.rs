@@ -26,10 +26,11 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use catalog::{Database, Snapshot, Table};
 use storage::{DeleteRequest, Engine, RowFilter, ScanRequest, SeriesFilter, Wanted};
 
-use crate::Error;
 use crate::error::{from_evaluation, to_datafusion};
 use crate::filter::{ALL_TIMES, NO_TIMES, TIME, Term, classify, intersect, is_tag};
 use crate::scan::{Description, SeriesScan};
+use crate::system::TokenEventRows;
+use crate::{Access, Error};
 
 /// Where the tables of one query read from, and how.
 #[derive(Clone)]
@@ -41,6 +42,11 @@ pub(crate) struct Source {
     pub(crate) now_ns: i64,
     /// Most partitions of a scan.
     pub(crate) partitions: usize,
+    /// What may be seen.
+    pub(crate) access: Access,
+    /// Whether the node asks for no tokens.
+    pub(crate) without_auth: bool,
+    pub(crate) token_events: TokenEventRows,
 }
 
 impl fmt::Debug for Source {
@@ -113,7 +119,7 @@ impl StoredTable {
     /// What a DELETE takes whose rows meet every term; `None` when there can be no such row. Terms are coerced and simplified,
     /// and their columns unqualified.
     ///
-    /// Errors: `Conflict` when the table or its database is deleted, `Invalid` for the server's own tables.
+    /// Errors: `Denied`, `Conflict` when the table or its database is deleted, `Invalid` for the server's own tables.
     pub(crate) fn delete_request(
         &self,
         state: &dyn Session,
@@ -121,6 +127,9 @@ impl StoredTable {
     ) -> Result<Option<DeleteRequest>> {
         if self.database.is_internal() {
             return plan_err!("rows of the internal database cannot be deleted");
+        }
+        if !self.source.access.may_delete(&self.database, &self.table) {
+            return Err(to_datafusion(Error::denied("deleting rows is not allowed")));
         }
         let deleted = [
             (self.database.is_deleted(), &self.database.name),

@@ -32,6 +32,42 @@ pub enum AuthorizationExempt {
     NodeStop,
 }
 
+/// Where tokens come from besides requests, and what is noted about them: docs/guide/tokens.md.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    /// One admin token to create at start.
+    pub admin_token_file: Option<PathBuf>,
+    /// Whether an admin token that exists follows its file.
+    pub admin_token_file_rotate: bool,
+    /// Databases and tokens with permissions to create at start.
+    pub permission_tokens_file: Option<PathBuf>,
+    /// The secret of the operator token of a first start; made when it does not exist.
+    pub bootstrap_token_file: Option<PathBuf>,
+    /// Where the operator token can be recovered, without any token.
+    pub recovery_bind: Option<SocketAddr>,
+    /// As `tcp_listener_file_path`, of that listener.
+    pub recovery_listener_file_path: Option<PathBuf>,
+    /// Invalid credentials of one client that are answered 401 in a minute; 0 is as many as it likes.
+    pub failures_per_minute: u32,
+    /// How long token events are kept.
+    pub events_retention: Duration,
+}
+
+impl Default for TokenSettings {
+    fn default() -> Self {
+        Self {
+            admin_token_file: None,
+            admin_token_file_rotate: false,
+            permission_tokens_file: None,
+            bootstrap_token_file: None,
+            recovery_bind: None,
+            recovery_listener_file_path: None,
+            failures_per_minute: 600,
+            events_retention: Duration::from_secs(90 * 86_400),
+        }
+    }
+}
+
 /// Everything a node must know to start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -42,6 +78,9 @@ pub struct Config {
     pub tcp_listener_file_path: Option<PathBuf>,
     pub without_auth: bool,
     pub disable_authz: Vec<AuthorizationExempt>,
+    /// How long a secret lives on that is replaced, when the request does not say.
+    pub token_grace_period: Duration,
+    pub tokens: TokenSettings,
     /// Of a body, before and after decompression.
     pub max_http_request_bytes: usize,
     pub wal_flush_interval: Duration,

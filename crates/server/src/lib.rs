@@ -13,17 +13,31 @@ pub mod node;
 
 pub mod verify;
 
+pub mod offline_token;
+
 pub mod store;
 
 mod admission;
 
-mod auth;
+mod authenticator;
+
+mod authorization;
+
+mod bootstrap;
+
+mod failed_attempts;
 
 mod http;
 
+mod recovery;
+
+mod token_events;
+
+mod token_files;
+
 // What a caller needs to fill in a `Config` and to tell time.
 pub use catalog::Limits;
-pub use config::{AuthorizationExempt, Config, ObjectStoreKind};
+pub use config::{AuthorizationExempt, Config, ObjectStoreKind, TokenSettings};
 pub use memory::{AskedMemory, Memory};
 pub use node::Node;
 pub use runtime::object_store::{Secret, remote};

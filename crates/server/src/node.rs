@@ -18,11 +18,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
-use crate::auth::Gate;
+use crate::authenticator::Gate;
+use crate::failed_attempts::FailedAttempts;
 use crate::http::encode::WholeResults;
 use crate::http::metrics::{MemoryCollector, Metrics};
 use crate::http::{Services, connections};
-use crate::{Config, Error, ObjectStoreKind, store};
+use crate::recovery::Recovery;
+use crate::token_events::{self, TokenEvents};
+use crate::token_files::TokenFiles;
+use crate::{Config, Error, ObjectStoreKind, bootstrap, store};
 
 /// Longest wait for each background task once storage is closed.
 const TASKS_DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -66,10 +70,11 @@ impl Node {
             .await
             .map(Arc::new)
             .map_err(|cause| explain("failed to initialize catalog", cause))?;
+        let events = token_events(world, &config, &catalog).await?;
         let storage = Engine::open(storage_config(&config), Arc::clone(&catalog), world.clone())
             .await
             .map_err(|cause| explain("failed to initialize write buffer", cause))?;
-        let served = Self::serve(world, &config, catalog, Arc::clone(&storage)).await;
+        let served = Self::serve(world, &config, catalog, Arc::clone(&storage), events).await;
         match &served {
             Ok(node) => {
                 let took_ms = (world.clock.monotonic().saturating_sub(begun)).as_millis();
@@ -89,6 +94,7 @@ impl Node {
         config: &Config,
         catalog: Arc<Catalog>,
         storage: Arc<Engine>,
+        events: TokenEvents,
     ) -> Result<Self, Error> {
         let query = QueryEngine::new(
             query::Config {
@@ -98,12 +104,26 @@ impl Node {
             Arc::clone(&storage),
             Arc::clone(&catalog),
             world.clone(),
+        )?
+        .with_token_events(events.rows())
+        .with_authentication_off(config.without_auth);
+        let services = services(
+            world,
+            config,
+            Arc::clone(&catalog),
+            Arc::clone(&storage),
+            query,
+            events.clone(),
         )?;
-        let services = services(world, config, catalog, Arc::clone(&storage), query)?;
         let listener = bind(config.http_bind).await?;
         let address = listener
             .local_addr()
             .map_err(|cause| Error::internal("the bound port has no address").with_source(cause))?;
+        open_recovery(world, config, &catalog, &events).await?;
+        if !config.without_auth {
+            bootstrap::watch(address, world, Arc::clone(&catalog));
+        }
+        events.watch(catalog);
         if let Some(file) = config.tcp_listener_file_path.clone() {
             world
                 .tasks
@@ -161,6 +181,66 @@ impl std::fmt::Debug for Node {
     }
 }
 
+/// Opens the token events, adds what the process before could not tell, and takes in the tokens of files.
+async fn token_events(
+    world: &World,
+    config: &Config,
+    catalog: &Catalog,
+) -> Result<TokenEvents, Error> {
+    let settings = &config.tokens;
+    let events = TokenEvents::open(&config.node_id, settings.events_retention, world)
+        .await
+        .map_err(|cause| explain("failed to read token events", cause))?;
+    // Whatever an event tells of is in the catalog by now, whoever has written it.
+    catalog.refresh().await?;
+    events.catch_up(&token_events::known_tokens(catalog)).await;
+    if config.without_auth {
+        return Ok(events);
+    }
+    if let Some(file) = &settings.bootstrap_token_file {
+        bootstrap::install_operator_token(file, world, catalog, &events).await?;
+    }
+    let files = TokenFiles {
+        world,
+        catalog,
+        events: &events,
+    };
+    if let Some(file) = &settings.admin_token_file {
+        let rotate = settings.admin_token_file_rotate;
+        files.install_admin_token(file, rotate).await?;
+    }
+    if let Some(file) = &settings.permission_tokens_file {
+        files.install_permission_tokens(file).await?;
+    }
+    Ok(events)
+}
+
+/// Opens the recovery listener, where one is asked for.
+async fn open_recovery(
+    world: &World,
+    config: &Config,
+    catalog: &Arc<Catalog>,
+    events: &TokenEvents,
+) -> Result<(), Error> {
+    let Some(address) = config.tokens.recovery_bind else {
+        return Ok(());
+    };
+    let listener = bind(address).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|cause| Error::internal("the bound port has no address").with_source(cause))?;
+    if let Some(file) = config.tokens.recovery_listener_file_path.clone() {
+        world
+            .tasks
+            .blocking(move || write_listener_file(&file, address))
+            .await??;
+    }
+    let with_auth = !config.without_auth;
+    let recovery = Recovery::new(world, Arc::clone(catalog), events.clone(), with_auth);
+    recovery.start(listener, address);
+    Ok(())
+}
+
 fn storage_config(config: &Config) -> storage::Config {
     storage::Config {
         node_id: config.node_id.clone(),
@@ -210,6 +290,7 @@ fn services(
     catalog: Arc<Catalog>,
     storage: Arc<Engine>,
     query: QueryEngine,
+    token_events: TokenEvents,
 ) -> Result<Services, Error> {
     if config.without_auth {
         tracing::warn!("running without authentication: whoever reaches the port may do anything");
@@ -241,6 +322,12 @@ fn services(
         query,
         metrics: Arc::new(metrics),
         gate: Gate::new(config.without_auth, config.disable_authz.clone()),
+        token_grace: config.token_grace_period,
+        token_events,
+        failed_attempts: FailedAttempts::new(
+            config.tokens.failures_per_minute,
+            Arc::clone(&world.clock),
+        ),
         version: header_value("version", &config.version)?,
         version_text: config.version.clone(),
         revision: config.revision.clone(),
@@ -294,6 +381,7 @@ fn log_settings(config: &Config) {
         http_bind = %config.http_bind,
         without_auth = config.without_auth,
         disable_authz = ?config.disable_authz,
+        tokens = ?config.tokens,
         max_http_request_bytes = config.max_http_request_bytes,
         wal_flush_interval = ?config.wal_flush_interval,
         wal_snapshot_size = config.wal_snapshot_size,

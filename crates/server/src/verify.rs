@@ -1,4 +1,5 @@
-//! Verifying what a node has stored, without a node: opens the store as a node would and hands it to `storage::verify`.
+//! Verifying what a node has stored, without a node: opens the store as a node would and hands it to `storage::verify`; then looks
+//! at the token events, which are the server's own.
 //!
 //! Not here: what is looked at, and what may be repaired (`storage`); how findings are told (`cli`).
 
@@ -9,7 +10,7 @@ use runtime::{Clock, Random, SystemClock, Tasks, World};
 pub use storage::verify::{Depth, Finding, FindingKind, Repair, Repaired, Summary};
 
 use crate::node::local_folder;
-use crate::{Error, ObjectStoreKind, store};
+use crate::{Error, ObjectStoreKind, store, token_events};
 
 /// Verifies what node `node_id` has in a store, reporting findings as they come.
 ///
@@ -43,5 +44,15 @@ pub async fn verify(
         depth,
         repair,
     };
-    storage::verify::verify(&options, &world, report).await
+    let mut summary = storage::verify::verify(&options, &world, report).await?;
+    for (path, fault) in token_events::damaged(node_id, &world).await? {
+        *summary.findings.entry(FindingKind::Damaged).or_default() += 1;
+        report(Finding {
+            kind: FindingKind::Damaged,
+            object: path.to_string(),
+            message: fault.to_string(),
+            repaired: Repaired::No,
+        });
+    }
+    Ok(summary)
 }

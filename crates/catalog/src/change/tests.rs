@@ -1,9 +1,11 @@
 //! What a log could say and must not.
 
 use super::{Change, Invariant, apply};
-use crate::token::Digest;
+use std::sync::Arc;
+
 use crate::{
-    Column, ColumnId, ColumnKind, DatabaseId, ErrorKind, FieldType, Snapshot, TableId, TokenId,
+    Column, ColumnId, ColumnKind, DatabaseId, Digest, ErrorKind, FieldType, NewExpiry, Permissions,
+    Snapshot, TableId, TokenId,
 };
 
 fn column(id: u16, name: &str, kind: ColumnKind) -> Column {
@@ -58,20 +60,26 @@ fn delete_table(id: u32, renamed: &str) -> Change {
 }
 
 fn create_token(id: u64, name: &str, digest: u8) -> Change {
-    Change::CreateAdminToken {
+    Change::CreateToken {
         id: TokenId(id),
         name: name.into(),
+        description: None,
         digest: Digest([digest; 64]),
         created_at_ms: 0,
+        created_by: None,
         expiry_ms: None,
+        permissions: Arc::new(Permissions::admin()),
     }
 }
 
 fn regenerate(id: u64, digest: u8) -> Change {
-    Change::RegenerateAdminToken {
+    Change::RotateToken {
         id: TokenId(id),
         digest: Digest([digest; 64]),
         updated_at_ms: 0,
+        updated_by: None,
+        expiry: NewExpiry::Unchanged,
+        previous_until_ms: None,
     }
 }
 

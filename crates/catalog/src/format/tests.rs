@@ -3,9 +3,11 @@
 use crate::change::{Change, apply};
 use crate::format::{decode_checkpoint, decode_log, encode_checkpoint, encode_log};
 use crate::log::Record;
-use crate::token::Digest;
+use std::sync::Arc;
+
 use crate::{
-    Column, ColumnId, ColumnKind, DatabaseId, ErrorKind, FieldType, Snapshot, TableId, TokenId,
+    Action, Column, ColumnId, ColumnKind, DatabaseId, Digest, ErrorKind, FieldType, Grant,
+    NewExpiry, Permissions, Snapshot, SystemResource, TableId, TokenId,
 };
 
 /// One record with every kind of change.
@@ -62,17 +64,23 @@ fn record() -> Record {
                 id: DatabaseId(1),
                 hard_delete_at_ms: Some(-1),
             },
-            Change::CreateAdminToken {
+            Change::CreateToken {
                 id: TokenId(0),
                 name: "_admin".into(),
+                description: None,
                 digest: Digest([1; 64]),
                 created_at_ms: 1_770_091_506_000,
+                created_by: None,
                 expiry_ms: None,
+                permissions: Arc::new(Permissions::admin()),
             },
-            Change::RegenerateAdminToken {
+            Change::RotateToken {
                 id: TokenId(0),
                 digest: Digest([0xfe; 64]),
                 updated_at_ms: 1_770_091_507_000,
+                updated_by: Some(TokenId(0)),
+                expiry: NewExpiry::Unchanged,
+                previous_until_ms: None,
             },
         ],
     }
@@ -129,6 +137,69 @@ fn lifecycle() -> Record {
     }
 }
 
+/// The life of tokens, on top of the first two records.
+fn tokens() -> Record {
+    let token = |id, name: &str, permissions| Change::CreateToken {
+        id: TokenId(id),
+        name: name.into(),
+        description: (id == 2).then(|| "reads \u{1F980}".into()),
+        digest: Digest([id as u8; 64]),
+        created_at_ms: 1_770_091_509_000,
+        created_by: Some(TokenId(0)),
+        expiry_ms: (id == 2).then_some(1_770_091_600_000),
+        permissions: Arc::new(permissions),
+    };
+    let rotate = |id, digest, expiry, previous_until_ms| Change::RotateToken {
+        id: TokenId(id),
+        digest: Digest([digest; 64]),
+        updated_at_ms: 1_770_091_510_000,
+        updated_by: None,
+        expiry,
+        previous_until_ms,
+    };
+    let stage = |id, digest, expiry| Change::StageToken {
+        id: TokenId(id),
+        digest: Digest([digest; 64]),
+        until_ms: 1_770_091_520_000,
+        expiry,
+        grace_ms: 5_000,
+    };
+    let grants = vec![
+        Grant::EveryDatabase([Action::Create, Action::Describe].into_iter().collect()),
+        Grant::Databases {
+            databases: vec![DatabaseId(2)],
+            tables: vec![(DatabaseId(2), TableId(1))],
+            actions: [Action::Read, Action::Write, Action::Delete]
+                .into_iter()
+                .collect(),
+        },
+        Grant::EverySystem,
+        Grant::System(SystemResource::ALL.to_vec()),
+    ];
+    Record {
+        sequence: 3,
+        nonce: [0xc3; 16],
+        changes: vec![
+            token(1, "ci", Permissions::admin()),
+            token(2, "reader", Permissions::of(grants)),
+            token(3, "gone", Permissions::of(Vec::new())),
+            rotate(1, 11, NewExpiry::AtMs(-1), Some(1_770_091_530_000)),
+            Change::DropPreviousSecret { id: TokenId(1) },
+            stage(1, 12, NewExpiry::Never),
+            Change::ConfirmToken {
+                id: TokenId(1),
+                updated_at_ms: 1_770_091_511_000,
+                previous_until_ms: Some(1_770_091_540_000),
+            },
+            rotate(2, 21, NewExpiry::Unchanged, None),
+            stage(2, 22, NewExpiry::AtMs(1_770_091_700_000)),
+            stage(0, 1, NewExpiry::Unchanged),
+            Change::DropStagedSecret { id: TokenId(0) },
+            Change::DeleteToken { id: TokenId(3) },
+        ],
+    }
+}
+
 fn snapshot() -> Snapshot {
     apply(Snapshot::default(), 1, &record().changes).expect("apply")
 }
@@ -137,7 +208,9 @@ fn snapshot() -> Snapshot {
 fn log_bytes_are_frozen() {
     let frozen: &[u8] = include_bytes!("../../testdata/format/log_v1.bin");
     assert_eq!(decode_log(frozen).expect("decode"), record());
-    assert_eq!(encode_log(&record()).expect("encode"), frozen);
+    // The rotation in it is written in another way by now, and read in both.
+    let rewritten = encode_log(&record()).expect("encode");
+    assert_eq!(decode_log(&rewritten).expect("decode"), record());
 }
 
 #[test]
@@ -159,6 +232,33 @@ fn lifecycle_bytes_are_frozen() {
     let decoded = decode_checkpoint(frozen).expect("decode");
     assert_eq!(encode_checkpoint(&decoded).expect("encode"), frozen);
     assert_eq!((decoded.live_databases(), decoded.live_tables()), (1, 1));
+}
+
+#[test]
+fn token_bytes_are_frozen() {
+    let lived = apply(snapshot(), 2, &lifecycle().changes).expect("apply");
+    let after = apply(lived, 3, &tokens().changes).expect("apply");
+    let log = encode_log(&tokens()).expect("encode");
+    let checkpoint = encode_checkpoint(&after).expect("encode");
+    for (name, bytes) in [
+        ("log_v1_tokens.bin", &log),
+        ("checkpoint_v1_tokens.bin", &checkpoint),
+    ] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("testdata/format")
+            .join(name);
+        if std::env::var_os("UPDATE").is_some() && !path.exists() {
+            std::fs::write(&path, bytes).expect("the folder can be written to");
+        }
+        assert_eq!(std::fs::read(&path).expect(name), *bytes, "{name}");
+    }
+    assert_eq!(decode_log(&log).expect("decode"), tokens());
+    let decoded = decode_checkpoint(&checkpoint).expect("decode");
+    assert_eq!(
+        format!("{:?}", decoded.tokens()),
+        format!("{:?}", after.tokens())
+    );
+    assert_eq!(encode_checkpoint(&decoded).expect("encode"), checkpoint);
 }
 
 #[test]
@@ -233,6 +333,12 @@ fn well_framed_nonsense_is_refused() {
                 "F".repeat(128)
             ),
             "digest is not 128 lower-case hexadecimal digits",
+        ),
+        (
+            format!(
+                r#"{{"kind":"create_resource_token","id":0,"name":"a","digest":"{digest}","created_at_ms":0,"expiry_ms":null,"permissions":[{{"on":"every_database","actions":["update"]}}]}}"#
+            ),
+            "unknown permission 'update'",
         ),
         (
             r#"{"kind":"add_columns","table":0,"columns":[{"id":65536,"name":"a","kind":"tag"}]}"#

@@ -3,6 +3,8 @@
 //! The types here are the bytes: they exist only to be (de)serialised, and nothing else in the crate is. JSON keys
 //! and their meaning: `docs/formats/catalog.md`.
 
+mod token;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +12,15 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::token::{GrantV1, NewExpiryV1, TokenV1, digest_of_hex, grants, permissions_of};
 use crate::change::{self, Change, Invariant};
 use crate::database::INTERNAL_DATABASE;
 use crate::log::Record;
 use crate::retention::to_ms;
-use crate::token::{Digest, hex_of};
+use crate::token::secret::hex_of;
 use crate::{
-    Column, ColumnId, ColumnKind, Database, DatabaseId, Error, ErrorKind, FieldType, Snapshot,
-    Table, TableId, Token, TokenId,
+    Column, ColumnId, ColumnKind, Database, DatabaseId, Error, ErrorKind, FieldType, NewExpiry,
+    Permissions, Snapshot, Table, TableId, TokenId,
 };
 
 const LOG_MAGIC: [u8; 8] = *b"GNOMCLOG";
@@ -194,11 +197,57 @@ enum ChangeV1 {
         digest: String,
         created_at_ms: i64,
         expiry_ms: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_by: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
     },
+    CreateResourceToken {
+        id: u64,
+        name: String,
+        digest: String,
+        created_at_ms: i64,
+        expiry_ms: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_by: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        permissions: Vec<GrantV1>,
+    },
+    /// Read, and not written any more: what `RotateToken` says in another way.
     RegenerateAdminToken {
         id: u64,
         digest: String,
         updated_at_ms: i64,
+    },
+    RotateToken {
+        id: u64,
+        digest: String,
+        updated_at_ms: i64,
+        updated_by: Option<u64>,
+        expiry: NewExpiryV1,
+        previous_until_ms: Option<i64>,
+    },
+    StageToken {
+        id: u64,
+        digest: String,
+        until_ms: i64,
+        expiry: NewExpiryV1,
+        grace_ms: u64,
+    },
+    ConfirmToken {
+        id: u64,
+        updated_at_ms: i64,
+        previous_until_ms: Option<i64>,
+    },
+    DropPreviousSecret {
+        id: u64,
+    },
+    DropStagedSecret {
+        id: u64,
+    },
+    DeleteToken {
+        id: u64,
     },
 }
 
@@ -257,18 +306,6 @@ struct TableV1 {
     deleted_at_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hard_delete_at_ms: Option<i64>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TokenV1 {
-    id: u64,
-    name: String,
-    digest: String,
-    created_at_ms: i64,
-    updated_at_ms: Option<i64>,
-    updated_by: Option<u64>,
-    expiry_ms: Option<i64>,
 }
 
 impl From<&Record> for LogV1 {
@@ -368,28 +405,81 @@ impl From<&Change> for ChangeV1 {
                 hard_delete_at_ms,
             },
             Change::RemoveTable { id } => Self::RemoveTable { id: id.0 },
-            Change::CreateAdminToken {
+            Change::CreateToken {
                 id,
                 name,
+                description,
                 digest,
                 created_at_ms,
+                created_by,
                 expiry_ms,
-            } => Self::CreateAdminToken {
-                id: id.0,
-                name: name.to_string(),
-                digest: digest.to_hex(),
-                created_at_ms,
-                expiry_ms,
-            },
-            Change::RegenerateAdminToken {
+                permissions,
+            } => {
+                let (id, name, digest) = (id.0, name.to_string(), digest.to_hex());
+                let created_by = created_by.map(|by| by.0);
+                let description = description.map(|text| text.to_string());
+                match grants(&permissions) {
+                    None => Self::CreateAdminToken {
+                        id,
+                        name,
+                        digest,
+                        created_at_ms,
+                        expiry_ms,
+                        created_by,
+                        description,
+                    },
+                    Some(permissions) => Self::CreateResourceToken {
+                        id,
+                        name,
+                        digest,
+                        created_at_ms,
+                        expiry_ms,
+                        created_by,
+                        description,
+                        permissions,
+                    },
+                }
+            }
+            Change::RotateToken {
                 id,
                 digest,
                 updated_at_ms,
-            } => Self::RegenerateAdminToken {
+                updated_by,
+                expiry,
+                previous_until_ms,
+            } => Self::RotateToken {
                 id: id.0,
                 digest: digest.to_hex(),
                 updated_at_ms,
+                updated_by: updated_by.map(|by| by.0),
+                expiry: expiry.into(),
+                previous_until_ms,
             },
+            Change::StageToken {
+                id,
+                digest,
+                until_ms,
+                expiry,
+                grace_ms,
+            } => Self::StageToken {
+                id: id.0,
+                digest: digest.to_hex(),
+                until_ms,
+                expiry: expiry.into(),
+                grace_ms,
+            },
+            Change::ConfirmToken {
+                id,
+                updated_at_ms,
+                previous_until_ms,
+            } => Self::ConfirmToken {
+                id: id.0,
+                updated_at_ms,
+                previous_until_ms,
+            },
+            Change::DropPreviousSecret { id } => Self::DropPreviousSecret { id: id.0 },
+            Change::DropStagedSecret { id } => Self::DropStagedSecret { id: id.0 },
+            Change::DeleteToken { id } => Self::DeleteToken { id: id.0 },
         }
     }
 }
@@ -471,22 +561,89 @@ impl TryFrom<ChangeV1> for Change {
                 digest,
                 created_at_ms,
                 expiry_ms,
-            } => Self::CreateAdminToken {
+                created_by,
+                description,
+            } => Self::CreateToken {
                 id: TokenId(id),
                 name: name.into(),
-                digest: Digest(bytes_of_hex("digest", &digest)?),
+                description: description.map(Arc::from),
+                digest: digest_of_hex(&digest)?,
+                created_at_ms,
+                created_by: created_by.map(TokenId),
+                expiry_ms,
+                permissions: Arc::new(Permissions::admin()),
+            },
+            ChangeV1::CreateResourceToken {
+                id,
+                name,
+                digest,
                 created_at_ms,
                 expiry_ms,
+                created_by,
+                description,
+                permissions,
+            } => Self::CreateToken {
+                id: TokenId(id),
+                name: name.into(),
+                description: description.map(Arc::from),
+                digest: digest_of_hex(&digest)?,
+                created_at_ms,
+                created_by: created_by.map(TokenId),
+                expiry_ms,
+                permissions: Arc::new(permissions_of(permissions)?),
             },
             ChangeV1::RegenerateAdminToken {
                 id,
                 digest,
                 updated_at_ms,
-            } => Self::RegenerateAdminToken {
+            } => Self::RotateToken {
                 id: TokenId(id),
-                digest: Digest(bytes_of_hex("digest", &digest)?),
+                digest: digest_of_hex(&digest)?,
                 updated_at_ms,
+                updated_by: Some(TokenId(id)),
+                expiry: NewExpiry::Unchanged,
+                previous_until_ms: None,
             },
+            ChangeV1::RotateToken {
+                id,
+                digest,
+                updated_at_ms,
+                updated_by,
+                expiry,
+                previous_until_ms,
+            } => Self::RotateToken {
+                id: TokenId(id),
+                digest: digest_of_hex(&digest)?,
+                updated_at_ms,
+                updated_by: updated_by.map(TokenId),
+                expiry: expiry.into(),
+                previous_until_ms,
+            },
+            ChangeV1::StageToken {
+                id,
+                digest,
+                until_ms,
+                expiry,
+                grace_ms,
+            } => Self::StageToken {
+                id: TokenId(id),
+                digest: digest_of_hex(&digest)?,
+                until_ms,
+                expiry: expiry.into(),
+                grace_ms,
+            },
+            ChangeV1::ConfirmToken {
+                id,
+                updated_at_ms,
+                previous_until_ms,
+            } => Self::ConfirmToken {
+                id: TokenId(id),
+                updated_at_ms,
+                previous_until_ms,
+            },
+            ChangeV1::DropPreviousSecret { id } => Self::DropPreviousSecret { id: TokenId(id) },
+            ChangeV1::DropStagedSecret { id } => Self::DropStagedSecret { id: TokenId(id) },
+            ChangeV1::DeleteToken { id } => Self::DeleteToken { id: TokenId(id) },
         })
     }
 }
@@ -536,15 +693,7 @@ impl From<&Snapshot> for CheckpointV1 {
         let mut tokens: Vec<_> = snapshot
             .tokens
             .iter()
-            .map(|(_, stored)| TokenV1 {
-                id: stored.token.id.0,
-                name: stored.token.name.clone(),
-                digest: stored.digest.to_hex(),
-                created_at_ms: stored.token.created_at_ms,
-                updated_at_ms: stored.token.updated_at_ms,
-                updated_by: stored.token.updated_by.map(|by| by.0),
-                expiry_ms: stored.token.expiry_ms,
-            })
+            .map(|(_, token)| TokenV1::from(&**token))
             .collect();
         tokens.sort_unstable_by_key(|token| token.id);
         Self {
@@ -619,16 +768,7 @@ impl CheckpointV1 {
             }
         }
         for stored in self.tokens {
-            let token = Token {
-                id: TokenId(stored.id),
-                name: stored.name,
-                created_at_ms: stored.created_at_ms,
-                updated_at_ms: stored.updated_at_ms,
-                updated_by: stored.updated_by.map(TokenId),
-                expiry_ms: stored.expiry_ms,
-            };
-            let digest = Digest(bytes_of_hex("digest", &stored.digest)?);
-            change::insert_token(&mut snapshot, token, &digest)?;
+            change::insert_token(&mut snapshot, stored.try_into()?)?;
         }
         let internal = snapshot.database(INTERNAL_DATABASE);
         Invariant::InternalDatabaseIsUntouched

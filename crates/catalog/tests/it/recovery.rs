@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use catalog::{
-    Catalog, ColumnKind, Error, ErrorKind, FieldType, HardDelete, Limits, TableAdditions,
+    Asker, Catalog, ColumnKind, Error, ErrorKind, FieldType, HardDelete, Limits, TableAdditions,
 };
 use runtime::object_store::{Path, in_folder};
 use runtime::{Tasks, World};
@@ -34,7 +34,10 @@ async fn step(catalog: &Catalog, number: usize) -> Result<(), Error> {
             let wanted = [addition(&[("rack", ColumnKind::Tag)])];
             catalog.extend_schema("bar", &wanted).await.map(|_| ())
         }
-        3 => catalog.create_admin_token().await.map(|_| ()),
+        3 => {
+            let by = Asker::Anyone;
+            catalog.create_operator_token(&by).await.map(|_| ())
+        }
         4 => catalog.delete_database("foo", HardDelete::Default).await,
         5 => {
             catalog

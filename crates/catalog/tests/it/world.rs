@@ -131,8 +131,7 @@ pub(crate) fn describe(snapshot: &Snapshot) -> String {
         }
     }
     for token in snapshot.tokens() {
-        let hash = snapshot.token_hash_hex(token.id).expect("hash");
-        writeln!(text, "{token:?} {hash}").expect("write");
+        writeln!(text, "{token:?} {}", token.hash_hex()).expect("write");
     }
     writeln!(
         text,

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::client::{Body, Client, ConnectionOptions};
-use crate::output::{self, Asked, OutputOptions};
+use crate::output::{self, OutputOptions};
 
 const PATH: &str = "/api/v3/configure/database";
 
@@ -140,13 +140,7 @@ impl DeleteOptions {
 
 /// Asks whether `what` is to be deleted; anything but yes is an error.
 pub(super) fn confirm_deletion(what: &str) -> anyhow::Result<()> {
-    let question = format!("Are you sure you want to delete {what}? Enter 'yes' or 'y' to confirm");
-    let answer = output::ask(&question, Asked::OnStderr)?.to_ascii_lowercase();
-    if matches!(answer.as_str(), "y" | "yes") {
-        Ok(())
-    } else {
-        anyhow::bail!("Cannot proceed without confirmation")
-    }
+    output::confirm(&format!("Are you sure you want to delete {what}?"))
 }
 
 /// The words are the server's in lower case; anything else is a time, which the server checks.

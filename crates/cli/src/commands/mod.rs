@@ -11,8 +11,6 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::environment::Environment;
 
-pub(crate) mod create_token;
-
 pub(crate) mod database;
 
 pub(crate) mod debug;
@@ -26,6 +24,8 @@ pub(crate) mod quick_start;
 pub(crate) mod serve;
 
 pub(crate) mod table;
+
+pub(crate) mod token;
 
 pub(crate) mod write;
 
@@ -60,6 +60,9 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Put something new to use
+    #[command(subcommand)]
+    Confirm(Confirm),
     /// Create a resource
     #[command(subcommand)]
     Create(Create),
@@ -72,6 +75,12 @@ pub(crate) enum Command {
     /// Run a query
     #[command(visible_alias = "q")]
     Query(query::Options),
+    /// Replace something secret
+    #[command(subcommand)]
+    Regenerate(Regenerate),
+    /// End something before its time
+    #[command(subcommand)]
+    Revoke(Revoke),
     /// Run the server
     Serve(Box<serve::Options>),
     /// List resources
@@ -92,7 +101,25 @@ pub(crate) enum Create {
     /// Create a table
     Table(table::CreateOptions),
     /// Create a new auth token
-    Token(create_token::Options),
+    Token(Box<token::create::Options>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Regenerate {
+    /// Give a token a new secret; its name and permissions stay
+    Token(token::regenerate::Options),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Confirm {
+    /// Put a staged secret to use, with that secret as the token
+    Token(token::confirm::Options),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Revoke {
+    /// End a secret beside the one in use; the token stays
+    Token(token::revoke::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,6 +128,8 @@ pub(crate) enum Delete {
     Database(database::DeleteOptions),
     /// Delete a table
     Table(table::DeleteOptions),
+    /// Delete a token
+    Token(token::delete::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -115,6 +144,10 @@ pub(crate) enum Update {
 pub(crate) enum Show {
     /// List databases
     Databases(database::ShowOptions),
+    /// Show the token that is presented: what it may do, and until when
+    Token(token::show::SelfOptions),
+    /// List tokens
+    Tokens(token::show::ListOptions),
 }
 
 /// A command that did not do its work; displayed as the one line that goes to stderr.
@@ -151,7 +184,7 @@ fn parse_line(
         Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut tree))?;
     if let Some(Command::Create(Create::Token(options))) = &arguments.command {
         options.check().map_err(|(kind, message)| {
-            usage_error(&mut tree, &["create", "token"], kind, message)
+            usage_error(&mut tree, &["create", "token"], kind, &message)
         })?;
     }
     Ok(arguments)
@@ -180,14 +213,22 @@ impl Command {
     pub(crate) async fn run(self, environment: &Environment) -> Result<ExitCode, Failure> {
         let (verb, result) = match self {
             Self::Debug(command) => return Ok(command.run(environment).await),
+            Self::Confirm(Confirm::Token(options)) => ("Confirm", options.run().await),
             Self::Create(Create::Database(options)) => ("Create", options.run().await),
             Self::Create(Create::Table(options)) => ("Create", options.run().await),
             Self::Create(Create::Token(options)) => ("Create", options.run(environment).await),
             Self::Delete(Delete::Database(options)) => ("Delete", options.run().await),
             Self::Delete(Delete::Table(options)) => ("Delete", options.run().await),
+            Self::Delete(Delete::Token(options)) => ("Delete", options.run().await),
             Self::Query(options) => ("Query", options.run().await),
+            Self::Regenerate(Regenerate::Token(options)) => {
+                ("Regenerate", options.run(environment).await)
+            }
+            Self::Revoke(Revoke::Token(options)) => ("Revoke", options.run().await),
             Self::Serve(options) => ("Serve", options.run(environment).await),
             Self::Show(Show::Databases(options)) => ("Show", options.run().await),
+            Self::Show(Show::Token(options)) => ("Show", options.run().await),
+            Self::Show(Show::Tokens(options)) => ("Show", options.run().await),
             Self::Update(Update::Database(options)) => ("Update", options.run().await),
             Self::Update(Update::Table(options)) => ("Update", options.run().await),
             Self::Write(options) => ("Write", options.run().await),

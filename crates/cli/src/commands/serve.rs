@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
-use server::{AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, memory};
+use server::{
+    AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, TokenSettings, memory,
+};
 
 use crate::commands::object_store::ObjectStoreOptions;
 use crate::environment::Environment;
@@ -16,6 +18,9 @@ use crate::memory_size::{self, MemorySize};
 
 /// The revision of the source this binary was built from, or `unknown`.
 const REVISION: &str = env!("GNOMON_REVISION");
+
+/// Of the recovery listener, when it is asked for without an address (spec/auth-tokens.md §12).
+const RECOVERY_ADDRESS: &str = "127.0.0.1:8182";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -40,6 +45,47 @@ pub(crate) struct Options {
     /// Paths that need no token: health, ping, metrics, ready, pprof, node_stop
     #[arg(long, env = "INFLUXDB3_DISABLE_AUTHZ", value_name = "LIST", value_parser = parse_exempt)]
     disable_authz: Option<Exempt>,
+
+    /// JSON file with an admin token to create at start, as made by `create token --admin --offline`
+    #[arg(long, env = "INFLUXDB3_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+
+    /// Give an admin token that exists the secret of its file, when that is another one
+    #[arg(long, env = "INFLUXDB3_ADMIN_TOKEN_FILE_ROTATE")]
+    admin_token_file_rotate: bool,
+
+    /// JSON file with databases and tokens to create at start, as made by `create token --offline`
+    #[arg(long, env = "INFLUXDB3_PERMISSION_TOKENS_FILE", value_name = "FILE")]
+    permission_tokens_file: Option<PathBuf>,
+
+    /// File with the secret of the operator token of a first start; made with a new secret when it does not exist
+    #[arg(long, env = "INFLUXDB3_BOOTSTRAP_TOKEN_FILE", value_name = "FILE")]
+    bootstrap_token_file: Option<PathBuf>,
+
+    /// Where the operator token can be regenerated once, without any token
+    #[arg(long, env = "INFLUXDB3_ADMIN_TOKEN_RECOVERY_HTTP_BIND_ADDR", value_name = "ADDR", num_args = 0..=1, default_missing_value = RECOVERY_ADDRESS, value_parser = parse_address)]
+    admin_token_recovery_http_bind: Option<SocketAddr>,
+
+    /// File to write the bound address of the recovery listener to; must not exist
+    #[arg(
+        long,
+        env = "INFLUXDB3_ADMIN_TOKEN_RECOVERY_TCP_LISTENER_FILE_PATH",
+        value_name = "PATH",
+        hide = true
+    )]
+    admin_token_recovery_tcp_listener_file_path: Option<PathBuf>,
+
+    /// How long the secret that a rotation replaces lives on, when the request does not say
+    #[arg(long, env = "INFLUXDB3_TOKEN_GRACE_PERIOD", value_name = "DURATION", default_value = "0s", value_parser = crate::duration::parse)]
+    token_grace_period: Duration,
+
+    /// Requests with an invalid token that one address may make in a minute before it gets 429; 0 for any number
+    #[arg(long, env = "INFLUXDB3_AUTH_FAILURES_PER_MINUTE", value_name = "N", default_value_t = TokenSettings::default().failures_per_minute)]
+    auth_failures_per_minute: u32,
+
+    /// How long token events are kept
+    #[arg(long, env = "INFLUXDB3_TOKEN_EVENTS_RETENTION", value_name = "DURATION", default_value = "90d", value_parser = crate::duration::parse)]
+    token_events_retention: Duration,
 
     /// Largest request body in bytes, before and after decompression
     #[arg(long, env = "INFLUXDB3_MAX_HTTP_REQUEST_SIZE", value_name = "SIZE", default_value = "10485760", value_parser = memory_size::parse_request_size)]
@@ -237,6 +283,19 @@ impl Options {
             http_bind: self.http_bind,
             tcp_listener_file_path: self.tcp_listener_file_path.clone(),
             without_auth: self.without_auth,
+            token_grace_period: self.token_grace_period,
+            tokens: TokenSettings {
+                admin_token_file: self.admin_token_file.clone(),
+                admin_token_file_rotate: self.admin_token_file_rotate,
+                permission_tokens_file: self.permission_tokens_file.clone(),
+                bootstrap_token_file: self.bootstrap_token_file.clone(),
+                recovery_bind: self.admin_token_recovery_http_bind,
+                recovery_listener_file_path: self
+                    .admin_token_recovery_tcp_listener_file_path
+                    .clone(),
+                failures_per_minute: self.auth_failures_per_minute,
+                events_retention: self.token_events_retention,
+            },
             disable_authz: self
                 .disable_authz
                 .as_ref()
@@ -408,6 +467,27 @@ mod tests {
         assert_eq!(config.query_threads, 3);
         assert_eq!(config.limits.tables, 7);
         assert_eq!(config.shutdown_timeout, Duration::ZERO);
+    }
+
+    #[test]
+    fn tokens_from_elsewhere() {
+        let settings = |line: &str| {
+            let line = format!("--node-id n --object-store memory {line}");
+            config(&line).expect("a complete line").tokens
+        };
+        let plain = settings("");
+        assert_eq!(plain.recovery_bind, None);
+        assert_eq!(plain.failures_per_minute, 600);
+        assert_eq!(plain.events_retention, Duration::from_secs(90 * 86_400));
+        assert!(plain.admin_token_file.is_none() && !plain.admin_token_file_rotate);
+        let recovery = |line: &str| settings(line).recovery_bind.map(|bind| bind.to_string());
+        let asked = "--admin-token-recovery-http-bind";
+        assert_eq!(recovery(asked).as_deref(), Some("127.0.0.1:8182"));
+        let elsewhere = format!("{asked} 0.0.0.0:0 --token-events-retention 1h");
+        assert_eq!(recovery(&elsewhere).as_deref(), Some("0.0.0.0:0"));
+        let before = format!("{asked} --auth-failures-per-minute 0");
+        assert_eq!(recovery(&before).as_deref(), Some("127.0.0.1:8182"));
+        assert_eq!(settings(&before).failures_per_minute, 0);
     }
 
     #[test]

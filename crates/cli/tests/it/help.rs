@@ -41,6 +41,13 @@ fn other_commands_have_pages_of_their_own() {
         &["update", "database", "-h"],
         &["update", "table", "--help"],
         &["delete", "table", "--help"],
+        &["create", "token", "--admin", "--help"],
+        &["regenerate", "token", "-h"],
+        &["confirm", "token", "--help"],
+        &["revoke", "token", "--help"],
+        &["delete", "token", "--help"],
+        &["show", "token", "--help"],
+        &["show", "tokens", "--help"],
     ] {
         let page = influxdb3(words).succeeded();
         assert!(

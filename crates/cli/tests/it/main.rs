@@ -1,4 +1,4 @@
-//! The binary, end to end: one module per command, and three long ones.
+//! The binary, end to end: one module per command, several for the life of tokens, and three long ones.
 //!
 //! Commands that need no server, or only a fake one, prove texts, streams and exit codes; the others run a real server.
 //! `crash`, `rotate` and `data` put the whole product under load.
@@ -21,6 +21,22 @@ mod quick_start;
 mod serve;
 
 mod create_token;
+
+mod token_commands;
+
+mod tokens;
+
+mod token_rotation;
+
+mod token_secrets;
+
+mod recovery;
+
+mod token_files;
+
+mod token_events;
+
+mod guide;
 
 mod database;
 

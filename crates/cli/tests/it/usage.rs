@@ -91,18 +91,6 @@ fn create_token_without_a_kind() {
 }
 
 #[test]
-fn named_tokens_are_announced_as_missing() {
-    let error = influxdb3(&[
-        "create", "token", "--admin", "--name", "ci", "--expiry", "1h",
-    ])
-    .failed(1);
-    assert_eq!(
-        error,
-        "Create command failed: named admin tokens are not in this version yet, only the operator token: --name \"ci\"\n"
-    );
-}
-
-#[test]
 fn write_limits_are_at_least_one() {
     for option in ["--max-request-size", "--max-concurrent-requests"] {
         let error = influxdb3(&["write", "-d", "x", option, "0", "cpu a=1"]).failed(2);

@@ -40,7 +40,15 @@ pub(super) fn schema() -> SchemaRef {
 
 pub(super) fn rows(database: &Database, source: &Source) -> Result<RecordBatch> {
     let mut events = source.storage.compaction_events();
-    events.retain(|event| database.is_internal() || event.database == database.id);
+    // In `_internal` are administrators alone, who may see every table.
+    events.retain(|event| {
+        database.is_internal()
+            || (event.database == database.id
+                && match database.table_by_id(event.table) {
+                    Some(table) => source.access.may_read(database, table),
+                    None => source.access.may_read_all(database),
+                })
+    });
     let count = |value: fn(&CompactionEvent) -> u64| -> ArrayRef {
         let counts: UInt64Array = events.iter().map(|event| Some(value(event))).collect();
         Arc::new(counts)

@@ -12,6 +12,10 @@ mod parquet_files;
 
 mod tables;
 
+mod token_events;
+
+mod tokens;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +33,8 @@ use catalog::Database;
 
 use crate::table::Source;
 
+pub use token_events::{TokenEventRow, TokenEventRows};
+
 /// The schema that holds these tables.
 pub(crate) const SYSTEM_SCHEMA: &str = "system";
 
@@ -39,14 +45,18 @@ enum Noun {
     Databases,
     ParquetFiles,
     Tables,
+    TokenEvents,
+    Tokens,
 }
 
 /// By name. What each has: where it answers, and where it is listed.
-const NOUNS: [(&str, Noun, Reach); 4] = [
+const NOUNS: [(&str, Noun, Reach); 6] = [
     ("compaction", Noun::Compaction, Reach::ListedInInternal),
     ("databases", Noun::Databases, Reach::OnlyInInternal),
     ("parquet_files", Noun::ParquetFiles, Reach::Everywhere),
     ("tables", Noun::Tables, Reach::OnlyInInternal),
+    ("token_events", Noun::TokenEvents, Reach::OnlyInInternal),
+    ("tokens", Noun::Tokens, Reach::OnlyInInternal),
 ];
 
 /// In which databases a table is.
@@ -104,6 +114,8 @@ impl SchemaProvider for SystemTables {
                 Noun::Databases => databases::schema(),
                 Noun::ParquetFiles => parquet_files::schema(),
                 Noun::Tables => tables::schema(),
+                Noun::TokenEvents => token_events::schema(),
+                Noun::Tokens => tokens::schema(self.source.without_auth),
             },
             database: Arc::clone(&self.database),
             source: self.source.clone(),
@@ -158,6 +170,8 @@ impl TableProvider for SystemTable {
                 wanted(filters, parquet_files::TABLE_NAME).as_deref(),
             ),
             Noun::Tables => tables::rows(&self.source.snapshot),
+            Noun::TokenEvents => token_events::rows(&self.source.token_events),
+            Noun::Tokens => tokens::rows(&self.source, self.source.without_auth),
         }?;
         let rows: Vec<RecordBatch> = (rows.num_rows() > 0).then_some(rows).into_iter().collect();
         let schema = Arc::clone(&self.schema);

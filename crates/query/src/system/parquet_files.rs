@@ -40,6 +40,7 @@ pub(super) fn rows(
     let now_ms = source.now_ns.div_euclid(1_000_000);
     let files: Vec<_> = tables
         .iter()
+        .filter(|table| source.access.may_read(database, table))
         .filter(|table| !source.snapshot.is_data_due(table.id, now_ms))
         .flat_map(|table| {
             let files = source.storage.files(database.id, table.id);

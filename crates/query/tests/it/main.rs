@@ -1,5 +1,7 @@
 //! Whole statements against a real engine on an in-memory store: rows go in as line protocol, answers come out as text.
 
+mod access;
+
 mod node;
 
 mod script;

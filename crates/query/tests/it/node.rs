@@ -87,6 +87,7 @@ impl Node {
             text: text.to_string(),
             parameters,
             may_delete: true,
+            access: query::Access::Everything,
         };
         let result = self.queries.sql(query).await?;
         Ok((result.schema, result.batches.try_collect().await?))

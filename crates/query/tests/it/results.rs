@@ -153,6 +153,7 @@ async fn a_dropped_answer_ends_its_query() {
             .to_string(),
         parameters: Vec::new(),
         may_delete: false,
+        access: query::Access::Everything,
     };
     let mut result = node.queries.sql(query).await.expect("it can be planned");
     assert!(
@@ -295,6 +296,7 @@ async fn who_may_not_delete_deletes_nothing() {
         text: text.to_string(),
         parameters: Vec::new(),
         may_delete: false,
+        access: query::Access::Everything,
     };
     let refused = node.queries.sql(query("DELETE FROM cpu")).await;
     let refused = refused.map(|_| ()).expect_err("not allowed");

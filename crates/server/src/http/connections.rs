@@ -35,7 +35,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the streams of HTTP/2 connections as tasks of the node.
 #[derive(Clone)]
-struct NodeExecutor(Tasks);
+pub(crate) struct NodeExecutor(Tasks);
+
+impl NodeExecutor {
+    pub(crate) fn new(tasks: Tasks) -> Self {
+        Self(tasks)
+    }
+}
 
 impl<F> Executor<F> for NodeExecutor
 where
@@ -56,7 +62,7 @@ pub(crate) async fn serve(
     drain_limit: Duration,
 ) {
     let tasks = services.world.tasks.clone();
-    let mut server = auto::Builder::new(NodeExecutor(tasks.clone()));
+    let mut server = auto::Builder::new(NodeExecutor::new(tasks.clone()));
     server
         .http1()
         .timer(TokioTimer::new())

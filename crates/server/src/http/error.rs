@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
@@ -12,7 +13,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::response::ResponseBody;
-use crate::auth::CredentialFault;
+use crate::authenticator::{CredentialFault, Refused};
 use crate::{Error, ErrorKind};
 
 /// How long a client should wait when the node is stopping or overloaded: a write has waited ten seconds already.
@@ -22,7 +23,11 @@ const UNAUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"
 const MALFORMED_CREDENTIAL: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
 const UNREADABLE_CREDENTIAL: &str =
     r#"{"error": "to str error: failed to convert header to a str"}"#;
+const TOO_MANY_FAILED_ATTEMPTS: &str = r#"{"error": "too many requests with an invalid token from this address, try again later; a valid token is still accepted"}"#;
 const FORBIDDEN: &str = r#"{"error": "requestor is forbidden from requested resource"}"#;
+
+const UNAUTHORIZED_ACTION: &str =
+    r#"{"error": "unauthorized to perform requested action with the token"}"#;
 
 /// Why a request failed, ready to be sent.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(crate) struct Failure {
     body: String,
     /// What the log says; never a credential.
     reason: String,
+    /// When a client should come again, where that is known better than by the status.
+    retry_after_s: Option<u64>,
 }
 
 impl Failure {
@@ -41,6 +48,7 @@ impl Failure {
             status,
             reason: message.clone(),
             body: message,
+            retry_after_s: None,
         }
     }
 
@@ -52,6 +60,7 @@ impl Failure {
             status,
             body,
             reason,
+            retry_after_s: None,
         }
     }
 
@@ -75,6 +84,7 @@ impl Failure {
                 status,
                 body,
                 reason: message.to_string(),
+                retry_after_s: None,
             },
             Err(fault) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()),
         }
@@ -101,6 +111,28 @@ impl Failure {
             StatusCode::UNAUTHORIZED,
             UNAUTHENTICATED,
             "the request was not authenticated",
+        )
+    }
+
+    /// A client whose credentials were invalid too often, and how long it should wait.
+    pub(crate) fn too_many_failed_attempts(wait: Duration) -> Self {
+        let wait_s = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self {
+            retry_after_s: Some(wait_s.max(1)),
+            ..Self::literal(
+                StatusCode::TOO_MANY_REQUESTS,
+                TOO_MANY_FAILED_ATTEMPTS,
+                "too many requests with an invalid token from this client",
+            )
+        }
+    }
+
+    /// A valid token without the permission that is needed; says nothing of what exists.
+    pub(crate) fn unauthorized_action() -> Self {
+        Self::literal(
+            StatusCode::FORBIDDEN,
+            UNAUTHORIZED_ACTION,
+            "unauthorized to perform requested action with the token",
         )
     }
 
@@ -167,7 +199,6 @@ impl Failure {
         self
     }
 
-    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -183,9 +214,11 @@ impl Failure {
             self.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ) {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            let wait = match self.retry_after_s {
+                Some(wait_s) => HeaderValue::from(wait_s),
+                None => HeaderValue::from_static(RETRY_AFTER_S),
+            };
+            response.headers_mut().insert(RETRY_AFTER, wait);
         }
         response
     }
@@ -195,6 +228,18 @@ impl Failure {
             status,
             body: body.to_string(),
             reason: reason.to_string(),
+            retry_after_s: None,
+        }
+    }
+}
+
+/// Unknown and expired tokens are told the same.
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Disabled => Self::endpoint_disabled(),
+            Refused::Unreadable(fault) => Self::bad_credential(fault),
+            Refused::Missing | Refused::Unknown | Refused::Expired(_) => Self::unauthenticated(),
         }
     }
 }
@@ -323,6 +368,16 @@ mod tests {
                 kind == ErrorKind::Unavailable,
                 "{kind:?}"
             );
+        }
+    }
+
+    #[test]
+    fn who_fails_too_often_is_told_when_to_come_again() {
+        for (wait_ms, told) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2")] {
+            let failure = Failure::too_many_failed_attempts(Duration::from_millis(wait_ms));
+            let response = failure.into_response();
+            assert_eq!(response.status().as_u16(), 429);
+            assert_eq!(response.headers()[RETRY_AFTER], told, "{wait_ms} ms");
         }
     }
 

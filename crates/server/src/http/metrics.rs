@@ -27,6 +27,7 @@ use super::response::{ResponseBody, typed};
 use super::router::ENDPOINTS;
 use crate::Error;
 use crate::admission::Admission;
+use crate::authenticator::Outcome;
 use crate::memory::Memory;
 
 /// Outcomes of a request, in the order of [`Series`].
@@ -56,6 +57,12 @@ struct RequestLabels {
     status: &'static str,
 }
 
+/// Never whose token it was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AuthenticationLabels {
+    outcome: &'static str,
+}
+
 /// One endpoint's metrics, by outcome.
 #[derive(Debug)]
 struct Series {
@@ -76,6 +83,9 @@ pub(crate) struct Metrics {
     /// By position in [`ENDPOINTS`], made with an endpoint's first request; the last is for everything else.
     series: [OnceLock<Series>; ENDPOINTS.len() + 1],
     query_duration_s: Histogram,
+    /// In the order of [`Outcome::ALL`].
+    authentications: [Counter; Outcome::ALL.len()],
+    forbidden: Counter,
 }
 
 impl Metrics {
@@ -110,6 +120,18 @@ impl Metrics {
             Unit::Seconds,
             query_duration_s.clone(),
         );
+        let authentications: Family<AuthenticationLabels, Counter> = Family::default();
+        registry.register(
+            "influxdb3_authentications",
+            "Requests by what became of them at the gate",
+            authentications.clone(),
+        );
+        let forbidden = Counter::default();
+        registry.register(
+            "influxdb3_requests_forbidden",
+            "Requests with a valid token that did not allow them",
+            forbidden.clone(),
+        );
         registry.register(
             "influxdb3_build",
             "What is running",
@@ -131,7 +153,23 @@ impl Metrics {
             size_bytes,
             series: [const { OnceLock::new() }; ENDPOINTS.len() + 1],
             query_duration_s,
+            forbidden,
+            authentications: Outcome::ALL.map(|outcome| {
+                authentications.get_or_create_owned(&AuthenticationLabels {
+                    outcome: outcome.name(),
+                })
+            }),
         }
+    }
+
+    /// Counts a request by what became of it at the gate.
+    pub(crate) fn authenticated(&self, outcome: Outcome) {
+        self.authentications[outcome as usize].inc();
+    }
+
+    /// Counts a request whose token did not allow it.
+    pub(crate) fn forbidden(&self) {
+        self.forbidden.inc();
     }
 
     /// `GET /metrics`.

@@ -28,6 +28,7 @@ pub(crate) mod v3;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::Catalog;
@@ -47,12 +48,17 @@ use self::encode::WholeResults;
 use self::error::{CallSummary, Failure};
 use self::metrics::{Meter, Metrics};
 use self::response::ResponseBody;
-use self::router::{ENDPOINTS, Route};
+use self::router::{ENDPOINTS, Endpoint, Route};
 use crate::Error;
 use crate::admission::{Admission, Admitted};
-use crate::auth::{Caller, Gate};
+use crate::authenticator::{Gate, Outcome, Refused};
+use crate::authorization::{Caller, Permit};
+use crate::failed_attempts::FailedAttempts;
+use crate::token_events::{Protocol, Reason, Refusal, TokenEvents};
 
 const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
+/// In the path of whatever changes or shows tokens.
+const TOKEN_PATH_PART: &str = "/configure/token";
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// What the handlers of one node work with.
@@ -63,6 +69,10 @@ pub(crate) struct Services {
     pub(crate) query: Arc<QueryEngine>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gate: Gate,
+    /// How long a secret lives on that is replaced, when the request does not say.
+    pub(crate) token_grace: Duration,
+    pub(crate) token_events: TokenEvents,
+    pub(crate) failed_attempts: FailedAttempts,
     /// Names the catalog in every response.
     pub(crate) cluster_uuid: HeaderValue,
     pub(crate) version: HeaderValue,
@@ -127,7 +137,7 @@ pub(crate) async fn handle(
     let mut response = if head.method == Method::OPTIONS {
         preflight()
     } else {
-        match answer(&services, &mut head, body, endpoint).await {
+        match answer(&services, &mut head, body, endpoint, peer).await {
             Ok(mut response) => {
                 response
                     .headers_mut()
@@ -135,6 +145,9 @@ pub(crate) async fn handle(
                 response
             }
             Err(failure) => {
+                if failure.status() == StatusCode::FORBIDDEN {
+                    services.metrics.forbidden();
+                }
                 CallSummary::of(&head, peer).log_failure(&failure.reason());
                 failure.into_response()
             }
@@ -158,45 +171,114 @@ async fn answer(
     head: &mut Parts,
     body: Incoming,
     endpoint: Option<usize>,
+    peer: IpAddr,
 ) -> Result<Response<ResponseBody>, Failure> {
+    let caller = admit(services, head, peer)?;
+    let endpoint = endpoint.ok_or_else(Failure::no_route)?;
+    let Endpoint { path, route, .. } = ENDPOINTS[endpoint];
+    let permit = Permit::for_route(route, &caller).map_err(|refusal| {
+        if let Some(by) = caller.authenticated()
+            && path.contains(TOKEN_PATH_PART)
+        {
+            let attempt = Refusal::new(Reason::NotAllowed, peer, Protocol::Http).of(&by.token);
+            services.token_events.refused(attempt.saying(path));
+        }
+        match route {
+            Route::DeleteRows => refusal.into_coded(),
+            _ => refusal,
+        }
+    })?;
+    dispatch(services, head, permit, body, route, peer).await
+}
+
+/// Lets a request in, or counts and reports why not. Only invalid tokens count against a client, never valid ones.
+fn admit(services: &Services, head: &mut Parts, peer: IpAddr) -> Result<Caller, Failure> {
     let uri = head.uri.clone();
-    let caller = services.gate.admit(
+    let admitted = services.gate.admit(
         &services.catalog,
         uri.path(),
         uri.query(),
         &mut head.headers,
-    )?;
-    let endpoint = endpoint.ok_or_else(Failure::no_route)?;
-    dispatch(services, head, caller, body, ENDPOINTS[endpoint].route).await
+    );
+    let count = |outcome| services.metrics.authenticated(outcome);
+    let refused = match admitted {
+        Ok(caller) => {
+            count(match caller {
+                Caller::Anyone => Outcome::NotNeeded,
+                Caller::Known(_) => Outcome::Accepted,
+            });
+            return Ok(caller);
+        }
+        Err(refused) => refused,
+    };
+    let refusal = match &refused {
+        Refused::Unknown => Refusal::new(Reason::UnknownToken, peer, Protocol::Http),
+        Refused::Expired(token) => {
+            Refusal::new(Reason::ExpiredToken, peer, Protocol::Http).of(token)
+        }
+        Refused::Disabled | Refused::Missing | Refused::Unreadable(_) => {
+            count(Outcome::from(&refused));
+            return Err(refused.into());
+        }
+    };
+    match services.failed_attempts.refuse(peer) {
+        None => {
+            count(Outcome::from(&refused));
+            services.token_events.refused(refusal);
+            Err(refused.into())
+        }
+        Some(wait) => {
+            count(Outcome::TooMany);
+            let refusal = Refusal::new(Reason::TooMany, peer, Protocol::Http);
+            services.token_events.refused(refusal);
+            Err(Failure::too_many_failed_attempts(wait))
+        }
+    }
 }
 
 async fn dispatch(
     services: &Services,
     head: &Parts,
-    caller: Caller,
+    permit: Permit<'_>,
     body: Incoming,
     route: Route,
+    peer: IpAddr,
 ) -> Result<Response<ResponseBody>, Failure> {
+    let tokens = v3::token::Call {
+        services,
+        head,
+        caller: permit.caller(),
+        peer,
+    };
     match route {
         Route::Health => Ok(health::health()),
         Route::Ping => health::ping(services),
         Route::Metrics => Ok(services.metrics.show()?),
-        Route::WriteLp => v3::write::write_lp(services, head, body).await,
-        Route::QuerySql => v3::query::query_sql(services, head, &caller, body).await,
-        Route::ListDatabases => v3::database::list(services, head).await,
+        Route::WriteLp => v3::write::write_lp(services, head, permit, body).await,
+        Route::QuerySql => v3::query::query_sql(services, head, permit, body).await,
+        Route::ListDatabases => v3::database::list(services, head, permit).await,
         Route::CreateDatabase => v3::database::create(services, head, body).await,
         Route::UpdateDatabase => v3::database::update(services, head, body).await,
-        Route::DeleteDatabase => v3::database::delete(services, head, &caller).await,
+        Route::DeleteDatabase => v3::database::delete(services, head, permit).await,
         Route::SetDatabaseRetention => v3::retention::set_for_database(services, head).await,
         Route::ClearDatabaseRetention => v3::retention::clear_for_database(services, head).await,
-        Route::CreateTable => v3::table::create(services, head, body).await,
+        Route::CreateTable => v3::table::create(services, head, permit, body).await,
         Route::UpdateTable => v3::table::update(services, head, body).await,
-        Route::DeleteTable => v3::table::delete(services, head, &caller).await,
+        Route::DeleteTable => v3::table::delete(services, head, permit).await,
         Route::SetTableRetention => v3::retention::set_for_table(services, head).await,
         Route::ClearTableRetention => v3::retention::clear_for_table(services, head).await,
-        Route::DeleteRows => v2::delete::delete(services, head, &caller, body).await,
-        Route::CreateAdminToken => v3::token::create_admin(services).await,
-        Route::RegenerateAdminToken => v3::token::regenerate_admin(services, caller).await,
+        Route::DeleteRows => v2::delete::delete(services, head, permit, body).await,
+        Route::CreateOperatorToken => tokens.create_operator(body).await,
+        Route::RegenerateOperatorToken => tokens.regenerate_operator(body).await,
+        Route::CreateNamedAdminToken => tokens.create_named_admin(body).await,
+        Route::CreateToken => tokens.create(body).await,
+        Route::ListTokens => tokens.list(),
+        Route::DescribeOwnToken => tokens.describe_own(),
+        Route::RegenerateToken => tokens.regenerate(body).await,
+        Route::ConfirmRotation => tokens.confirm().await,
+        Route::DropPreviousSecret => tokens.drop_previous().await,
+        Route::DropStagedSecret => tokens.drop_staged().await,
+        Route::DeleteToken => tokens.delete().await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every route in one table.
 //!
 //! Paths match exactly: case counts, a trailing slash is another path, and a wrong method is no route at all
-//! (spec/http-api.md §1.5). Not here: who may use a route (`auth`), what it does (one file per noun).
+//! (spec/http-api.md §1.5). Not here: who may use a route (`authorization`), what it does (one file per noun).
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +23,21 @@ pub(crate) enum Route {
     SetTableRetention,
     ClearTableRetention,
     DeleteRows,
-    CreateAdminToken,
-    RegenerateAdminToken,
+    CreateOperatorToken,
+    RegenerateOperatorToken,
+    CreateNamedAdminToken,
+    CreateToken,
+    ListTokens,
+    DescribeOwnToken,
+    RegenerateToken,
+    ConfirmRotation,
+    DropPreviousSecret,
+    DropStagedSecret,
+    DeleteToken,
 }
 
 /// A method and path that are served.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
@@ -45,7 +54,7 @@ const fn endpoint(method: &'static str, path: &'static str, route: Route) -> End
 
 /// In the order in which they are looked for: the busy ones first.
 #[rustfmt::skip] // One line per route, or it is no table.
-pub(crate) static ENDPOINTS: [Endpoint; 28] = [
+pub(crate) static ENDPOINTS: [Endpoint; 38] = [
     endpoint("POST",   "/api/v3/write_lp", Route::WriteLp),
     endpoint("POST",   "/api/v3/query_sql", Route::QuerySql),
     endpoint("GET",    "/api/v3/query_sql", Route::QuerySql),
@@ -68,12 +77,22 @@ pub(crate) static ENDPOINTS: [Endpoint; 28] = [
     endpoint("POST",   "/api/v3/configure/table/retention_period", Route::SetTableRetention),
     endpoint("DELETE", "/api/v3/configure/table/retention_period", Route::ClearTableRetention),
     endpoint("POST",   "/api/v2/delete", Route::DeleteRows),
-    endpoint("POST",   "/api/v3/configure/token/admin", Route::CreateAdminToken),
-    endpoint("POST",   "/api/v3/configure/token/admin/regenerate", Route::RegenerateAdminToken),
+    endpoint("POST",   "/api/v3/configure/token/admin", Route::CreateOperatorToken),
+    endpoint("POST",   "/api/v3/configure/token/admin/regenerate", Route::RegenerateOperatorToken),
+    endpoint("POST",   "/api/v3/configure/token/named_admin", Route::CreateNamedAdminToken),
+    endpoint("POST",   "/api/v3/configure/token", Route::CreateToken),
+    endpoint("GET",    "/api/v3/configure/token", Route::ListTokens),
+    endpoint("DELETE", "/api/v3/configure/token", Route::DeleteToken),
+    endpoint("GET",    "/api/v3/configure/token/self", Route::DescribeOwnToken),
+    endpoint("POST",   "/api/v3/configure/token/regenerate", Route::RegenerateToken),
+    endpoint("POST",   "/api/v3/configure/token/confirm", Route::ConfirmRotation),
+    endpoint("DELETE", "/api/v3/configure/token/previous", Route::DropPreviousSecret),
+    endpoint("DELETE", "/api/v3/configure/token/staged", Route::DropStagedSecret),
     // Documentation advertises these two.
-    endpoint("POST",   "/api/v3/enterprise/configure/token/admin", Route::CreateAdminToken),
-    endpoint("POST",   "/api/v3/enterprise/configure/token/admin/regenerate", Route::RegenerateAdminToken),
+    endpoint("POST",   "/api/v3/enterprise/configure/token/admin", Route::CreateOperatorToken),
+    endpoint("POST",   "/api/v3/enterprise/configure/token/admin/regenerate", Route::RegenerateOperatorToken),
     // And these, of the larger edition.
+    endpoint("POST",   "/api/v3/enterprise/configure/token", Route::CreateToken),
     endpoint("POST",   "/api/v3/enterprise/configure/table/retention_period", Route::SetTableRetention),
     endpoint("DELETE", "/api/v3/enterprise/configure/table/retention_period", Route::ClearTableRetention),
 ];
@@ -104,7 +123,7 @@ mod tests {
             ("GET", "/"),
             ("GET", ""),
             ("GET", "/api/v3/configure/table"),
-            ("POST", "/api/v3/configure/token"),
+            ("PUT", "/api/v3/configure/token"),
             ("GET", "/api/v3/configure/token/admin"),
             ("POST", "/api/v2/write"),
         ];

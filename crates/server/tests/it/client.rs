@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use server::{AskedMemory, Config, Node, ObjectStoreKind};
+use server::{AskedMemory, Config, Node, ObjectStoreKind, TokenSettings};
 use tokio::net::TcpStream;
 
 /// Settings for tests: memory store, free port, no tokens.
@@ -19,6 +19,8 @@ pub(crate) fn config() -> Config {
         tcp_listener_file_path: None,
         without_auth: true,
         disable_authz: Vec::new(),
+        token_grace_period: Duration::ZERO,
+        tokens: TokenSettings::default(),
         max_http_request_bytes: 10 << 20,
         wal_flush_interval: Duration::from_millis(10),
         wal_snapshot_size: 600,

@@ -50,6 +50,9 @@ scenarios! {
     request_bodies
     server_information
     table_lifecycle
+    token_named_admin
+    token_permissions
+    token_rotation
     write_errors
     write_visible
 }

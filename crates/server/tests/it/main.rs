@@ -1,5 +1,7 @@
 //! A node over real sockets: the API's promises as scenarios, and what no scenario can say.
 
+mod authorization;
+
 mod client;
 
 mod compat;

@@ -10,6 +10,8 @@ pub mod known;
 
 pub mod rows;
 
+pub mod tables;
+
 use std::sync::Arc;
 
 use catalog::{Database, Limits, Snapshot, TableAdditions, TableId};

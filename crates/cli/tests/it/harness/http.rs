@@ -14,12 +14,24 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 }
 
@@ -42,11 +54,26 @@ impl Connection {
         token: Option<&str>,
         body: &[u8],
     ) -> io::Result<Answer> {
-        let authorization = token.map_or_else(String::new, |token| {
-            format!("authorization: Bearer {token}\r\n")
-        });
-        let length = body.len();
-        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{authorization}content-length: {length}\r\n\r\n").into_bytes();
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        self.ask_with(method, target, &headers, body)
+    }
+
+    /// As [`Connection::ask`], with exactly these headers and those that HTTP needs.
+    pub(crate) fn ask_with(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Answer> {
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+        let mut request = request.into_bytes();
         request.extend_from_slice(body);
         self.send(&request)?;
         self.answer()
@@ -63,7 +90,15 @@ impl Connection {
             .nth(1)
             .and_then(|status| status.parse().ok())
             .ok_or_else(|| malformed(&status_line))?;
-        let (length, chunked) = self.headers()?;
+        let headers = self.headers()?;
+        let value = |name: &str| {
+            let found = headers.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let chunked = value("transfer-encoding").is_some_and(|value| value.contains("chunked"));
+        let length = value("content-length")
+            .map(|text| text.parse().map_err(|_| malformed(text)))
+            .transpose()?;
         let body = match length {
             _ if chunked => self.chunks()?,
             _ if status == 204 => Vec::new(),
@@ -74,23 +109,22 @@ impl Connection {
                 rest
             }
         };
-        Ok(Answer { status, body })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 
-    fn headers(&mut self) -> io::Result<(Option<usize>, bool)> {
-        let mut length = None;
-        let mut chunked = false;
+    fn headers(&mut self) -> io::Result<Vec<(String, String)>> {
+        let mut headers = Vec::new();
         loop {
-            let line = self.line()?.to_ascii_lowercase();
+            let line = self.line()?;
             if line.is_empty() {
-                return Ok((length, chunked));
+                return Ok(headers);
             }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = Some(value.trim().parse().map_err(|_| malformed(&line))?);
-            }
-            if let Some(value) = line.strip_prefix("transfer-encoding:") {
-                chunked = value.contains("chunked");
-            }
+            let (name, value) = line.split_once(':').ok_or_else(|| malformed(&line))?;
+            headers.push((name.to_ascii_lowercase(), value.trim().to_string()));
         }
     }
 
@@ -127,4 +161,20 @@ fn malformed(line: &str) -> io::Error {
         io::ErrorKind::InvalidData,
         format!("malformed line {line:?}"),
     )
+}
+
+/// Standard base64 with padding.
+pub(crate) fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let groups = text.as_bytes().chunks(3).map(|group| {
+        let bits = (0..3).fold(0_usize, |bits, at| {
+            bits << 8 | usize::from(group.get(at).copied().unwrap_or(0))
+        });
+        let letter = |at: usize| match at <= group.len() {
+            true => char::from(LETTERS[bits >> (18 - 6 * at) & 63]),
+            false => '=',
+        };
+        (0..4).map(letter).collect::<String>()
+    });
+    groups.collect()
 }

@@ -11,10 +11,12 @@ pub(crate) mod http;
 
 pub(crate) mod s3_server;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use http::{Answer, Connection};
@@ -161,13 +163,15 @@ impl Setup {
     }
 }
 
-/// A running server; killed when dropped.
+/// A running server; killed when dropped. Then no secret that a command was given or told may stand in its log or its files.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
+    data_folder: Option<PathBuf>,
     token: Option<String>,
+    secrets: Mutex<BTreeSet<String>>,
 }
 
 impl Server {
@@ -190,6 +194,7 @@ impl Server {
         Launched {
             child: Some(child),
             folder: Some(folder),
+            data_folder: setup.data_folder.clone(),
         }
     }
 
@@ -204,6 +209,31 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The ports on which the process listens, in order.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn listening_ports(&self) -> Vec<u16> {
+        const LISTENING: &str = "0A";
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let sockets: BTreeSet<String> = std::fs::read_dir(process.join("fd"))
+            .expect("a process of ours")
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .map(|target| target.to_string_lossy().into_owned())
+            .collect();
+        let mut ports = BTreeSet::new();
+        for table in ["net/tcp", "net/tcp6"] {
+            let table = std::fs::read_to_string(process.join(table)).unwrap_or_default();
+            for line in table.lines().skip(1) {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                if words[3] == LISTENING && sockets.contains(&format!("socket:[{}]", words[9])) {
+                    let (_, port) = words[1].rsplit_once(':').expect("an address and a port");
+                    ports.insert(u16::from_str_radix(port, 16).expect("hexadecimal digits"));
+                }
+            }
+        }
+        ports.into_iter().collect()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -223,6 +253,40 @@ impl Server {
         self.token = Some(token.to_string());
     }
 
+    /// What commands and requests present.
+    pub(crate) fn token(&self) -> &str {
+        self.token.as_deref().expect("a token was made")
+    }
+
+    /// Asserts that no secret stands in the log or in a file of the server. What is drawn in a test itself can be `added`.
+    #[track_caller]
+    pub(crate) fn keeps_secrets(&self, added: &[&str]) {
+        let mut secrets = self.secrets.lock().map_or_else(
+            |poisoned| poisoned.into_inner().clone(),
+            |secrets| secrets.clone(),
+        );
+        secrets.extend(added.iter().map(|secret| secret.to_string()));
+        if secrets.is_empty() {
+            return;
+        }
+        let mut places = vec![log_path(self.folder.path())];
+        places.extend(
+            self.data_folder
+                .as_deref()
+                .map(files_below)
+                .unwrap_or_default(),
+        );
+        for place in places {
+            // The server may remove a file meanwhile.
+            let bytes = std::fs::read(&place).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            for secret in &secrets {
+                let found = text.contains(secret.as_str());
+                assert!(!found, "a secret stands in {}", place.display());
+            }
+        }
+    }
+
     /// Runs a client command: its words, then the connection options, then the other arguments.
     pub(crate) fn cli(&self, words: &[&str], arguments: &[&str]) -> Ran {
         self.cli_with_input(words, arguments, b"")
@@ -236,7 +300,11 @@ impl Server {
             command.args(["--token", token]);
         }
         command.args(arguments);
-        run(command, input)
+        let ran = run(command, input);
+        let mut secrets = self.secrets.lock().expect("no thread panics with the lock");
+        secrets.extend(secrets_in(&ran.stdout));
+        secrets.extend(self.token.as_deref().into_iter().flat_map(secrets_in));
+        ran
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -305,6 +373,9 @@ impl Drop for Server {
         // Both fail only when the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.keeps_secrets(&[]);
+        }
     }
 }
 
@@ -313,6 +384,7 @@ impl Drop for Server {
 pub(crate) struct Launched {
     child: Option<Child>,
     folder: Option<TempDir>,
+    data_folder: Option<PathBuf>,
 }
 
 impl Launched {
@@ -336,7 +408,9 @@ impl Launched {
                         child,
                         address,
                         folder,
+                        data_folder: self.data_folder.take(),
                         token: None,
+                        secrets: Mutex::default(),
                     });
                 }
             }
@@ -407,23 +481,42 @@ pub(crate) fn token_in(text: &str) -> String {
         .to_string()
 }
 
-/// How many Parquet files lie below a folder.
-pub(crate) fn parquet_files(folder: &Path) -> usize {
+/// Everything in a text that looks like a token.
+pub(crate) fn secrets_in(text: &str) -> Vec<String> {
+    const LENGTH: usize = 92;
+    text.match_indices("apiv3_")
+        .filter_map(|(at, _)| text.get(at..at + LENGTH))
+        .filter(|found| {
+            found
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        })
+        .map(str::to_string)
+        .collect()
+}
+
+/// All files below a folder.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
-        return 0;
+        return Vec::new();
     };
     entries
         .flatten()
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => parquet_files(&entry.path()),
-            _ => usize::from(
-                entry
-                    .path()
-                    .extension()
-                    .is_some_and(|extension| extension == "parquet"),
-            ),
+        .flat_map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files_below(&entry.path()),
+            _ => vec![entry.path()],
         })
-        .sum()
+        .collect()
+}
+
+/// How many Parquet files lie below a folder.
+pub(crate) fn parquet_files(folder: &Path) -> usize {
+    let files = files_below(folder);
+    let parquet = files.iter().filter(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "parquet")
+    });
+    parquet.count()
 }
 
 fn listener_path(folder: &Path) -> PathBuf {

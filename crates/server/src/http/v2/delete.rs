@@ -3,16 +3,16 @@
 //! Each table is one DELETE of its own, carried out by `query`; tables that the predicate cannot meet are left alone. Bounds are
 //! both inclusive, as InfluxDB 2 has them. Not here: reading the predicate (`predicate`).
 
-use catalog::Table;
+use catalog::{Snapshot, Table};
 use chrono::{DateTime, SecondsFormat};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
-use query::{Parameter, Query};
+use query::{Access, Parameter, Query};
 use serde::Deserialize;
 
 use super::predicate::{self, Condition};
-use crate::auth::Caller;
+use crate::authorization::{Permit, Reach};
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
 use crate::http::{Services, parameters};
@@ -48,10 +48,10 @@ struct Span {
 pub(crate) async fn delete(
     services: &Services,
     head: &Parts,
-    caller: &Caller,
+    permit: Permit<'_>,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
-    match try_delete(services, head, caller, body).await {
+    match try_delete(services, head, permit, body).await {
         Ok(()) => Ok(empty(StatusCode::NO_CONTENT)),
         Err(failure) => Err(failure.into_coded()),
     }
@@ -60,7 +60,7 @@ pub(crate) async fn delete(
 async fn try_delete(
     services: &Services,
     head: &Parts,
-    caller: &Caller,
+    permit: Permit<'_>,
     body: Incoming,
 ) -> Result<(), Failure> {
     let parameters: Parameters = parameters::decode(head.uri.query())?;
@@ -68,15 +68,16 @@ async fn try_delete(
         .bucket
         .or(parameters.bucket_id)
         .ok_or_else(|| Failure::bad_request("Please provide either bucketID or bucket"))?;
-    if !caller.may_delete(&bucket) {
-        return Err(Failure::text(
-            StatusCode::FORBIDDEN,
-            "insufficient permissions to delete",
-        ));
-    }
+    let reach = |snapshot: &Snapshot| {
+        let reach = permit.database_or_tables(snapshot, &bucket);
+        reach.map_err(|_| insufficient())
+    };
+    reach(&services.catalog.snapshot())?;
     let body = services.read_body(head, body).await?;
-    let (span, condition) = read(&body)?;
+    // Again: while a slow body came in, the name may have become that of another database.
     let snapshot = services.catalog.snapshot();
+    let reach = reach(&snapshot)?;
+    let (span, condition) = read(&body)?;
     let database = snapshot.database(&bucket).ok_or_else(|| {
         Failure::text(
             StatusCode::NOT_FOUND,
@@ -92,6 +93,7 @@ async fn try_delete(
     let Some(span) = span else {
         return Ok(());
     };
+    let mut queries = Vec::new();
     for table in database.tables() {
         if table.is_deleted() {
             continue;
@@ -99,6 +101,15 @@ async fn try_delete(
         let Some(query) = statement(&bucket, &table, span, &condition) else {
             continue;
         };
+        if reach == Reach::Tables {
+            // Before any of them is touched: the predicate has to keep to the tables that the token is for.
+            permit
+                .table(&snapshot, &bucket, &table.name)
+                .map_err(|_| insufficient())?;
+        }
+        queries.push(query);
+    }
+    for query in queries {
         match services.query.sql(query).await {
             Ok(_) => {}
             // Deleted meanwhile: its rows are gone all the same.
@@ -107,6 +118,10 @@ async fn try_delete(
         }
     }
     Ok(())
+}
+
+fn insufficient() -> Failure {
+    Failure::text(StatusCode::FORBIDDEN, "insufficient permissions to delete")
 }
 
 /// The span and the predicate; no span when it holds no time at all.
@@ -170,6 +185,8 @@ fn statement(bucket: &str, table: &Table, span: Span, condition: &Condition) -> 
         text,
         parameters,
         may_delete: true,
+        // Asked for already, table by table where need be.
+        access: Access::Everything,
     })
 }
 

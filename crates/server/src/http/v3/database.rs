@@ -16,7 +16,7 @@ use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::table;
-use crate::auth::Caller;
+use crate::authorization::Permit;
 use crate::http::body::{from_json, require_json};
 use crate::http::encode::{self, Format};
 use crate::http::error::Failure;
@@ -24,10 +24,11 @@ use crate::http::response::{ResponseBody, empty};
 use crate::http::{Services, parameters};
 use crate::{Error, ErrorKind, duration};
 
-/// `GET`: the names of databases, live ones first.
+/// `GET`: the names of the databases that the caller may know of, live ones first.
 pub(crate) async fn list(
     services: &Services,
     head: &Parts,
+    permit: Permit<'_>,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
     struct Parameters {
@@ -36,7 +37,8 @@ pub(crate) async fn list(
         show_deleted: bool,
     }
     let parameters: Parameters = parameters::decode(head.uri.query())?;
-    let databases = services.catalog.snapshot().databases();
+    let mut databases = services.catalog.snapshot().databases();
+    databases.retain(|database| permit.sees(database));
     let rows = rows(&databases, parameters.show_deleted)?;
     let response = encode::respond(
         stream::iter([Ok(rows)]).boxed(),
@@ -99,7 +101,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     services: &Services,
     head: &Parts,
-    caller: &Caller,
+    permit: Permit<'_>,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
     struct Parameters {
@@ -111,9 +113,7 @@ pub(crate) async fn delete(
         remove_tables: bool,
     }
     let parameters: Parameters = parameters::decode(head.uri.query())?;
-    if !caller.may_delete(&parameters.db) {
-        return Err(Failure::forbidden());
-    }
+    permit.database(&services.catalog.snapshot(), &parameters.db)?;
     let now_ms = services.world.clock.now_ms();
     let when = parse_hard_delete(parameters.hard_delete_at.as_deref(), now_ms)?;
     if parameters.data_only {

@@ -7,11 +7,11 @@ use futures::TryStreamExt;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use query::{Parameter, Query};
+use query::{Access, Parameter, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::auth::Caller;
+use crate::authorization::Permit;
 use crate::http::body::from_json;
 use crate::http::encode::accept::choose;
 use crate::http::encode::{self, Batches, Format};
@@ -44,7 +44,7 @@ struct BodyFields {
 pub(crate) async fn query_sql(
     services: &Services,
     head: &Parts,
-    caller: &Caller,
+    permit: Permit<'_>,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
     let is_post = head.method == Method::POST;
@@ -53,8 +53,10 @@ pub(crate) async fn query_sql(
     } else {
         from_url(head.uri.query())?
     };
+    permit.database_or_tables(&services.catalog.snapshot(), &query.database)?;
     let format = choose(format, &head.headers)?;
-    query.may_delete = is_post && caller.may_delete(&query.database);
+    query.may_delete = is_post;
+    query.access = permit.access();
     let timer = QueryTimer::start(&services.metrics);
     let planned = services.query.sql(query).await;
     let result = planned.map_err(|error| match error.kind() {
@@ -115,6 +117,7 @@ fn query_of(
         text,
         parameters,
         may_delete: false,
+        access: Access::Everything,
     })
 }
 
@@ -144,6 +147,7 @@ fn planning_failure(error: Error) -> Failure {
         ErrorKind::NotFound => {
             Failure::json_error(StatusCode::NOT_FOUND, format!("query error: {error}"))
         }
+        ErrorKind::Denied => Failure::unauthorized_action(),
         _ => Failure::from(error),
     }
 }

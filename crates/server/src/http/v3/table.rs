@@ -13,7 +13,7 @@ use storage::DeleteRequest;
 
 use super::database::{parse_hard_delete, parse_retention, require_now};
 use crate::Error;
-use crate::auth::Caller;
+use crate::authorization::{Permit, Reach};
 use crate::http::body::{from_json, require_json};
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
@@ -53,6 +53,7 @@ impl From<FieldKind> for FieldType {
 pub(crate) async fn create(
     services: &Services,
     head: &Parts,
+    permit: Permit<'_>,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
@@ -67,8 +68,11 @@ pub(crate) async fn create(
     }
     require_json(&head.headers)?;
     let fields: Fields = from_json(&services.read_body(head, body).await?)?;
-    let retention = parse_retention(fields.retention_period.as_deref())?;
     let snapshot = services.catalog.snapshot();
+    if permit.database_to_extend(&snapshot, &fields.db)? == Reach::Tables {
+        permit.table(&snapshot, &fields.db, &fields.table)?;
+    }
+    let retention = parse_retention(fields.retention_period.as_deref())?;
     if snapshot.database_named(&fields.db).is_none() {
         validate_database_name(&fields.db)
             .map_err(|error| Failure::from(error).into_json_error())?;
@@ -115,7 +119,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     services: &Services,
     head: &Parts,
-    caller: &Caller,
+    permit: Permit<'_>,
 ) -> Result<Response<ResponseBody>, Failure> {
     #[derive(Deserialize)]
     struct Parameters {
@@ -126,9 +130,8 @@ pub(crate) async fn delete(
         data_only: bool,
     }
     let parameters: Parameters = parameters::decode(head.uri.query())?;
-    if !caller.may_delete(&parameters.db) {
-        return Err(Failure::forbidden());
-    }
+    let snapshot = services.catalog.snapshot();
+    permit.table(&snapshot, &parameters.db, &parameters.table)?;
     let now_ms = services.world.clock.now_ms();
     let when = parse_hard_delete(parameters.hard_delete_at.as_deref(), now_ms)?;
     if parameters.data_only {

@@ -9,9 +9,11 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use storage::ingest::tables::tables_named;
 use storage::{LineError, Precision, WriteError, WriteOutcome, WriteRequest};
 
 use crate::ErrorKind;
+use crate::authorization::{Permit, Reach};
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
 use crate::http::{Services, parameters};
@@ -71,17 +73,26 @@ impl From<PrecisionName> for Precision {
 pub(crate) async fn write_lp(
     services: &Services,
     head: &Parts,
+    permit: Permit<'_>,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
     let parameters = decode_parameters(head.uri.query())?;
+    permit.database_to_extend(&services.catalog.snapshot(), &parameters.db)?;
     let (body, admitted) = services.read_write(head, body).await?;
+    // Again: while a slow body came in, the name may have become that of another database, or of none.
+    let snapshot = services.catalog.snapshot();
+    let reach = permit.database_to_extend(&snapshot, &parameters.db)?;
+    if reach == Reach::Tables {
+        // Nothing is written of a request that goes beyond the tables that the token is for.
+        for table in tables_named(text_of(&body)?) {
+            permit.table(&snapshot, &parameters.db, &table)?;
+        }
+    }
     let storage = Arc::clone(&services.storage);
     // A write that has begun is finished even if the client leaves: half a change of schema must not be dropped.
     services
         .shielded(async move {
-            let text = simdutf8::compat::from_utf8(&body).map_err(|fault| {
-                Failure::bad_request(format!("body content is not valid utf8: {fault}"))
-            })?;
+            let text = text_of(&body)?;
             let request = WriteRequest {
                 database: &parameters.db,
                 text,
@@ -95,6 +106,11 @@ pub(crate) async fn write_lp(
         })
         .await??;
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn text_of(body: &[u8]) -> Result<&str, Failure> {
+    simdutf8::compat::from_utf8(body)
+        .map_err(|fault| Failure::bad_request(format!("body content is not valid utf8: {fault}")))
 }
 
 fn decode_parameters(query: Option<&str>) -> Result<Parameters, Failure> {

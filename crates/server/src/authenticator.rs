@@ -1,56 +1,40 @@
 //! Who may enter: how a credential arrives over HTTP, and which paths need none.
 //!
 //! [`Gate::admit`] is the one decision per request (spec/auth-tokens.md §4–§6); nothing is remembered per connection.
-//! Not here: what tokens exist and whether one is valid (`catalog`), how a refusal looks (`http/error.rs`).
+//! Not here: what tokens exist and whether one is valid (`catalog`), what its owner may do (`authorization`), how a refusal looks
+//! (`http/error.rs`).
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use catalog::{Authenticated, Catalog};
+use catalog::{Catalog, Rejected, Token};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use serde::Deserialize;
 
 use crate::AuthorizationExempt;
-use crate::http::error::Failure;
+use crate::authorization::Caller;
 
 /// The unauthenticated bootstrap endpoint, under its own name and the one that documentation has.
 const CREATE_OPERATOR_PATHS: [&str; 2] = [
     "/api/v3/configure/token/admin",
     "/api/v3/enterprise/configure/token/admin",
 ];
-const REGENERATE_ALIAS_PATH: &str = "/api/v3/enterprise/configure/token/admin/regenerate";
-const TOKEN_PATH_PREFIX: &str = "/api/v3/configure/token";
+const TOKEN_PATH_PREFIXES: [&str; 2] = [
+    "/api/v3/configure/token",
+    "/api/v3/enterprise/configure/token",
+];
 
 /// Endpoints of version 1 take a token from the query string too.
 const QUERY_STRING_CREDENTIAL_PATHS: [&str; 2] = ["/query", "/write"];
 
-/// A token in clear text, as presented. Neither shown nor kept longer than its request.
-pub(crate) struct Secret(Vec<u8>);
+/// A token in clear text, as presented. Neither shown nor kept beyond the gate.
+struct Secret(Vec<u8>);
 
 impl Secret {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-/// Who makes a request.
-pub(crate) enum Caller {
-    /// The path needs no token, or the node runs without authentication.
-    Anyone,
-    /// The owner of a valid token.
-    Known {
-        authenticated: Authenticated,
-        secret: Secret,
-    },
-}
-
-impl Caller {
-    /// Whether the caller may delete rows and tables of `database`, and the database itself. The one place that decides it: every
-    /// token there is today is an administrator's.
-    pub(crate) fn may_delete(&self, _database: &str) -> bool {
-        match self {
-            Self::Anyone | Self::Known { .. } => true,
-        }
     }
 }
 
@@ -61,6 +45,70 @@ pub(crate) enum CredentialFault {
     Malformed,
     /// The header has bytes that are not visible ASCII.
     NotText,
+}
+
+/// Why a request is not let in.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The path manages tokens, and nobody is asked for one.
+    Disabled,
+    Missing,
+    Unreadable(CredentialFault),
+    Unknown,
+    Expired(Arc<Token>),
+}
+
+/// What became of a request at the gate, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Accepted,
+    /// Nobody was asked.
+    NotNeeded,
+    Disabled,
+    Missing,
+    Unreadable,
+    Unknown,
+    Expired,
+    /// Unknown or expired, from a client that had too many of those.
+    TooMany,
+}
+
+impl Outcome {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::NotNeeded,
+        Self::Disabled,
+        Self::Missing,
+        Self::Unreadable,
+        Self::Unknown,
+        Self::Expired,
+        Self::TooMany,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::NotNeeded => "not_needed",
+            Self::Disabled => "disabled",
+            Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::TooMany => "too_many",
+        }
+    }
+}
+
+impl From<&Refused> for Outcome {
+    fn from(refused: &Refused) -> Self {
+        match refused {
+            Refused::Disabled => Self::Disabled,
+            Refused::Missing => Self::Missing,
+            Refused::Unreadable(_) => Self::Unreadable,
+            Refused::Unknown => Self::Unknown,
+            Refused::Expired(_) => Self::Expired,
+        }
+    }
 }
 
 /// The settings that decide who may enter.
@@ -85,26 +133,26 @@ impl Gate {
         path: &str,
         query: Option<&str>,
         headers: &mut HeaderMap,
-    ) -> Result<Caller, Failure> {
+    ) -> Result<Caller, Refused> {
         if self.without_auth && is_token_path(path) {
-            return Err(Failure::endpoint_disabled());
+            return Err(Refused::Disabled);
         }
+        let credential = take_credential(path, query, headers);
         if self.is_exempt(path) {
-            headers.remove(AUTHORIZATION);
             return Ok(Caller::Anyone);
         }
-        let credential = take_credential(path, query, headers).map_err(Failure::bad_credential)?;
+        if CREATE_OPERATOR_PATHS.contains(&path) {
+            // Whoever comes here needs no token, and a bad one does no harm; an administrator's allows more.
+            let caller = credential
+                .ok()
+                .and_then(|credential| authenticate(catalog, credential).ok());
+            return Ok(caller.unwrap_or(Caller::Anyone));
+        }
+        let credential = credential.map_err(Refused::Unreadable)?;
         if self.without_auth {
             return Ok(Caller::Anyone);
         }
-        let secret = credential.ok_or_else(Failure::unauthenticated)?;
-        let authenticated = catalog
-            .authenticate(secret.as_bytes())
-            .ok_or_else(Failure::unauthenticated)?;
-        Ok(Caller::Known {
-            authenticated,
-            secret,
-        })
+        authenticate(catalog, credential)
     }
 
     fn is_exempt(&self, path: &str) -> bool {
@@ -115,17 +163,26 @@ impl Gate {
             "/ready" => AuthorizationExempt::Ready,
             "/debug/pprof/heap" => AuthorizationExempt::Pprof,
             "/api/v3/enterprise/configure/node/stop" => AuthorizationExempt::NodeStop,
-            _ => return CREATE_OPERATOR_PATHS.contains(&path),
+            _ => return false,
         };
         self.exempt.contains(&named)
     }
 }
 
+fn authenticate(catalog: &Catalog, credential: Option<Secret>) -> Result<Caller, Refused> {
+    let secret = credential.ok_or(Refused::Missing)?;
+    match catalog.authenticate(secret.as_bytes()) {
+        Ok(authenticated) => Ok(Caller::Known(authenticated)),
+        Err(Rejected::Unknown) => Err(Refused::Unknown),
+        Err(Rejected::Expired(token)) => Err(Refused::Expired(token)),
+    }
+}
+
 /// Whether `path` manages tokens, which makes no sense while nobody needs one.
 fn is_token_path(path: &str) -> bool {
-    path.starts_with(TOKEN_PATH_PREFIX)
-        || CREATE_OPERATOR_PATHS.contains(&path)
-        || path == REGENERATE_ALIAS_PATH
+    TOKEN_PATH_PREFIXES
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
 }
 
 /// Reads the credential of a request and removes the `Authorization` header, so that nothing later can show it.

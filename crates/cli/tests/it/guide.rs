@@ -1,0 +1,185 @@
+//! The commands that guides tell users to type, typed: every line of code that is indented, in order, by a shell.
+//!
+//! `influxdb3 serve` starts a server (the one before stops) with a folder of its own for each `--data-dir`; everything else must succeed.
+//! Addresses and folders of the guide are replaced by those of the test. Variables live on from line to line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::harness::{self, Server, Setup, eventually, temporary_folder};
+
+/// What the guides say, and what a test must not take for itself.
+const URL: &str = "http://127.0.0.1:8181";
+const RECOVERY_URL: &str = "http://127.0.0.1:8182";
+const SETTINGS: &str = "/etc/influxdb3";
+
+/// Options of `serve` with a value that the harness gives.
+const GIVEN: [&str; 4] = ["--node-id", "--object-store", "--data-dir", "--http-bind"];
+
+/// A reader of a guide, at a machine of their own.
+struct Reader {
+    folder: TempDir,
+    data: BTreeMap<String, PathBuf>,
+    server: Option<Server>,
+    recovery: PathBuf,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let folder = temporary_folder();
+        let programs = folder.path().join("programs");
+        std::fs::create_dir_all(&programs).expect("a folder");
+        std::fs::create_dir_all(folder.path().join("settings")).expect("a folder");
+        let binary = env!("CARGO_BIN_EXE_influxdb3");
+        std::os::unix::fs::symlink(binary, programs.join("influxdb3")).expect("a link");
+        std::fs::write(folder.path().join("variables"), "").expect("a file");
+        Self {
+            folder,
+            data: BTreeMap::new(),
+            server: None,
+            recovery: PathBuf::new(),
+        }
+    }
+
+    fn settings(&self) -> String {
+        let folder = self.folder.path().join("settings");
+        folder.to_str().expect("a plain path").to_string()
+    }
+
+    fn does(&mut self, line: &str) {
+        match line.strip_prefix("influxdb3 serve ") {
+            Some(options) => self.serves(options),
+            None => self.types(line),
+        }
+    }
+
+    fn serves(&mut self, options: &str) {
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
+        let options = options.replace(SETTINGS, &self.settings());
+        let mut data = self.folder.path().join("data");
+        let mut arguments = Vec::new();
+        let mut words = options.split_whitespace();
+        while let Some(word) = words.next() {
+            let mut value = || {
+                words
+                    .next()
+                    .unwrap_or_else(|| panic!("{word} has no value"))
+            };
+            match word {
+                "--data-dir" => {
+                    let name = value();
+                    let next = self.folder.path().join(format!("data{}", self.data.len()));
+                    data = self.data.entry(name.to_string()).or_insert(next).clone();
+                }
+                _ if GIVEN.contains(&word) => {
+                    value();
+                }
+                "--admin-token-recovery-http-bind" => {
+                    assert_eq!(format!("http://{}", value()), RECOVERY_URL);
+                    self.recovery = self.folder.path().join("recovery");
+                    let file = self.recovery.to_str().expect("a plain path");
+                    arguments.extend([word, "127.0.0.1:0"].map(str::to_string));
+                    let option = "--admin-token-recovery-tcp-listener-file-path";
+                    arguments.extend([option, file].map(str::to_string));
+                }
+                _ => arguments.push(word.to_string()),
+            }
+        }
+        std::fs::create_dir_all(&data).expect("a folder");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.server = Some(Server::start(
+            Setup::file(&data).with_auth().with(&arguments),
+        ));
+    }
+
+    fn types(&self, line: &str) {
+        let server = self.server.as_ref();
+        let url = server.map_or_else(|| URL.to_string(), Server::url);
+        let mut typed = line.replace(URL, &url).replace(SETTINGS, &self.settings());
+        if typed.contains(RECOVERY_URL) {
+            eventually("the recovery listener tells its address", || {
+                std::fs::read_to_string(&self.recovery).is_ok_and(|told| !told.is_empty())
+            });
+            let told = std::fs::read_to_string(&self.recovery).expect("it was there");
+            typed = typed.replace(RECOVERY_URL, &format!("http://{told}"));
+        }
+        let path = std::env::var("PATH").expect("a path to sh");
+        let programs = self.folder.path().join("programs");
+        let mut shell = Command::new("sh");
+        shell
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("HOME", self.folder.path())
+            .env("INFLUXDB3_HOST_URL", &url);
+        // The server may be another one than that of the line before.
+        let typed =
+            format!(". ./variables\nINFLUXDB3_HOST_URL={url}\n{typed}\nexport -p > variables");
+        shell.args(["-eauc", &typed]);
+        let ran = harness::run(shell, b"");
+        assert_eq!(ran.code, 0, "{line}\n{ran:?}");
+        // What `curl` shows of a refusal has no exit code of its own.
+        let refused = ["\"error\"", "Failed to create", "Not found", "not found"];
+        let told = refused.iter().find(|words| ran.stdout.contains(**words));
+        assert!(told.is_none(), "{line}\n{ran:?}");
+    }
+}
+
+/// The commands of a guide: what is indented by four spaces, lines that end with a backslash joined with the next.
+fn commands(guide: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let mut fenced = false;
+    let mut continues = false;
+    for line in guide.lines() {
+        fenced ^= line.starts_with("```");
+        let Some(code) = line.strip_prefix("    ").filter(|_| !fenced) else {
+            continue;
+        };
+        let (text, more) = match code.strip_suffix('\\') {
+            Some(text) => (text, true),
+            None => (code, false),
+        };
+        match commands.last_mut() {
+            Some(last) if continues => last.push_str(text.trim_start()),
+            _ => commands.push(text.to_string()),
+        }
+        continues = more;
+    }
+    commands
+}
+
+#[test]
+fn tokens() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/tokens.md");
+    let guide = std::fs::read_to_string(path).expect("the guide");
+    let commands = commands(&guide);
+    assert!(commands.len() > 30, "{commands:#?}");
+    let mut reader = Reader::new();
+    for command in &commands {
+        reader.does(command);
+    }
+}
+
+#[test]
+fn what_counts_as_a_command() {
+    let guide = "text\n\n    a b \\\n      c\n    d\n\n```text\n    no command\n```\n    e\n";
+    assert_eq!(commands(guide), ["a b c", "d", "e"]);
+}
+
+#[test]
+fn variables_live_on() {
+    let reader = Reader::new();
+    reader.types("WORD='two  words'");
+    reader.types("test \"$WORD\" = 'two  words'");
+}
+
+#[test]
+#[should_panic(expected = "influxdb3 show tokens")]
+fn a_command_that_fails_is_told() {
+    Reader::new().types("influxdb3 show tokens --host http://127.0.0.1:1");
+}

@@ -1,0 +1,265 @@
+//! What every endpoint needs, in one table, and who may use it.
+//!
+//! [`rule`] says for each route what has to be allowed; a request that no token of the kind could ever make is refused before
+//! its body is read. Which database or table it is about stands in the request, so the handler asks for that one through its
+//! [`Permit`], and there is no other way to ask. What a token may do: `catalog`; the matrix: spec/auth-tokens.md §15.5.
+//! Not here: whose a request is (`authenticator`), which rows of a query's answer are seen (`query`'s `Access`).
+
+use std::sync::Arc;
+
+use catalog::{
+    Action, Asker, Authenticated, Database, Permissions, Resource, SecretKind, Snapshot,
+    SystemResource,
+};
+use query::Access;
+
+use crate::http::error::Failure;
+use crate::http::router::Route;
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller {
+    /// The path needs no token, or the node runs without authentication.
+    Anyone,
+    /// The owner of a token that was accepted.
+    Known(Authenticated),
+}
+
+impl Caller {
+    /// As the catalog wants to hear it.
+    pub(crate) fn asker(&self) -> Asker {
+        match self {
+            Self::Anyone => Asker::Anyone,
+            Self::Known(authenticated) => Asker::Token(authenticated.clone()),
+        }
+    }
+
+    pub(crate) fn authenticated(&self) -> Option<&Authenticated> {
+        match self {
+            Self::Anyone => None,
+            Self::Known(authenticated) => Some(authenticated),
+        }
+    }
+
+    pub(crate) fn is_admin(&self) -> bool {
+        self.permissions().is_none_or(|held| held.is_admin())
+    }
+
+    /// `None`: nothing is forbidden.
+    fn permissions(&self) -> Option<&Arc<Permissions>> {
+        self.authenticated()
+            .map(|authenticated| &authenticated.token.permissions)
+    }
+}
+
+/// What an endpoint needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// No token at all.
+    Open,
+    /// Any valid token; whose tokens it may touch is decided where that is known, in the catalog.
+    AnyToken,
+    /// Even a secret that waits to be confirmed.
+    AnySecret,
+    /// To read a part of the server.
+    System(SystemResource),
+    /// One of these actions, on the database or table of the request.
+    Data(&'static [Action]),
+    /// One of these actions, on databases that do not exist yet.
+    NewDatabase(&'static [Action]),
+    Admin,
+}
+
+/// What `route` needs. No route is without a rule: this match has no wildcard, and may not get one.
+pub(crate) fn rule(route: Route) -> Rule {
+    match route {
+        Route::Health => Rule::System(SystemResource::Health),
+        Route::Ping => Rule::System(SystemResource::Ping),
+        Route::Metrics => Rule::System(SystemResource::Metrics),
+        Route::WriteLp => Rule::Data(&[Action::Write]),
+        // Whether a DELETE is allowed is asked again when the statement is known.
+        Route::QuerySql => Rule::Data(&[Action::Read]),
+        Route::ListDatabases => Rule::Data(&[Action::Describe, Action::Read]),
+        Route::CreateDatabase => Rule::NewDatabase(&[Action::Create]),
+        Route::UpdateDatabase | Route::SetDatabaseRetention | Route::ClearDatabaseRetention => {
+            Rule::Admin
+        }
+        Route::DeleteDatabase => Rule::Data(&[Action::Delete]),
+        Route::CreateTable => Rule::Data(&[Action::Create, Action::Write]),
+        Route::UpdateTable | Route::SetTableRetention | Route::ClearTableRetention => Rule::Admin,
+        Route::DeleteTable => Rule::Data(&[Action::Delete]),
+        Route::DeleteRows => Rule::Data(&[Action::Delete]),
+        Route::CreateOperatorToken => Rule::Open,
+        Route::RegenerateOperatorToken | Route::CreateNamedAdminToken | Route::CreateToken => {
+            Rule::Admin
+        }
+        Route::ListTokens
+        | Route::DeleteToken
+        | Route::RegenerateToken
+        | Route::DropPreviousSecret
+        | Route::DropStagedSecret => Rule::AnyToken,
+        Route::ConfirmRotation | Route::DescribeOwnToken => Rule::AnySecret,
+    }
+}
+
+/// A request's right to use its route, as far as it is known without the request's content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Permit<'a> {
+    caller: &'a Caller,
+    actions: &'static [Action],
+}
+
+impl<'a> Permit<'a> {
+    /// Refuses whoever cannot use `route` whatever the request says.
+    pub(crate) fn for_route(route: Route, caller: &'a Caller) -> Result<Self, Failure> {
+        let rule = rule(route);
+        let actions = match rule {
+            Rule::Data(actions) | Rule::NewDatabase(actions) => actions,
+            _ => &[],
+        };
+        let permit = Self { caller, actions };
+        let Caller::Known(authenticated) = caller else {
+            return Ok(permit);
+        };
+        let held = &authenticated.token.permissions;
+        let is_staged = authenticated.kind == SecretKind::Staged;
+        let allowed = match rule {
+            Rule::Open | Rule::AnySecret => true,
+            _ if is_staged => false,
+            Rule::AnyToken => true,
+            Rule::System(resource) => held.allows_system(resource),
+            Rule::Data(actions) => actions.iter().any(|action| held.allows_somewhere(*action)),
+            Rule::NewDatabase(actions) => actions
+                .iter()
+                .any(|action| held.allows(*action, Resource::EveryDatabase)),
+            Rule::Admin => held.is_admin(),
+        };
+        if allowed { Ok(permit) } else { Err(refused()) }
+    }
+
+    pub(crate) fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+
+    /// All of a database. One that does not exist is as forbidden as one that is not the caller's, so that nobody learns which
+    /// of the two it is.
+    pub(crate) fn database(&self, snapshot: &Snapshot, name: &str) -> Result<(), Failure> {
+        self.require(database_resource(snapshot, name))
+    }
+
+    /// Whether all of a database is allowed, or only tables of it, which are then to be asked for one by one. A database that
+    /// does not exist has to be made first, which must be allowed too.
+    pub(crate) fn database_to_extend(
+        &self,
+        snapshot: &Snapshot,
+        name: &str,
+    ) -> Result<Reach, Failure> {
+        match snapshot.database_named(name) {
+            None => {
+                self.require(Resource::EveryDatabase)?;
+                let Some(held) = self.caller.permissions() else {
+                    return Ok(Reach::Whole);
+                };
+                if held.allows(Action::Create, Resource::EveryDatabase) {
+                    Ok(Reach::Whole)
+                } else {
+                    Err(refused())
+                }
+            }
+            Some(database) => self.known_database(database),
+        }
+    }
+
+    /// Whether all of a database is allowed, or only tables of it; of one that does not exist, whether it would be.
+    pub(crate) fn database_or_tables(
+        &self,
+        snapshot: &Snapshot,
+        name: &str,
+    ) -> Result<Reach, Failure> {
+        match snapshot.database_named(name) {
+            None => self.require(Resource::EveryDatabase).map(|()| Reach::Whole),
+            Some(database) => self.known_database(database),
+        }
+    }
+
+    fn known_database(&self, database: &Database) -> Result<Reach, Failure> {
+        if self.allows(Resource::Database(database.id)) {
+            Ok(Reach::Whole)
+        } else if self.sees(database) {
+            Ok(Reach::Tables)
+        } else {
+            Err(refused())
+        }
+    }
+
+    /// One table. One that does not exist needs all of the database.
+    pub(crate) fn table(
+        &self,
+        snapshot: &Snapshot,
+        database: &str,
+        table: &str,
+    ) -> Result<(), Failure> {
+        let known = snapshot
+            .database_named(database)
+            .and_then(|database| Some((database.id, database.table_named(table)?.id)));
+        self.require(match known {
+            Some((database, table)) => Resource::Table(database, table),
+            None => database_resource(snapshot, database),
+        })
+    }
+
+    /// Whether the database or any table of it is allowed.
+    pub(crate) fn sees(&self, database: &Database) -> bool {
+        self.caller.permissions().is_none_or(|held| {
+            self.actions
+                .iter()
+                .any(|action| held.allows_within(*action, database.id))
+        })
+    }
+
+    /// What a query of the caller may see.
+    pub(crate) fn access(&self) -> Access {
+        match self.caller.permissions() {
+            None => Access::Everything,
+            Some(held) => Access::Of(Arc::clone(held)),
+        }
+    }
+
+    fn require(&self, resource: Resource) -> Result<(), Failure> {
+        if self.allows(resource) {
+            Ok(())
+        } else {
+            Err(refused())
+        }
+    }
+
+    fn allows(&self, resource: Resource) -> bool {
+        self.caller.permissions().is_none_or(|held| {
+            self.actions
+                .iter()
+                .any(|action| held.allows(*action, resource))
+        })
+    }
+}
+
+/// How much of a database a caller may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Whole,
+    /// Some tables, to be asked for one by one.
+    Tables,
+}
+
+fn database_resource(snapshot: &Snapshot, name: &str) -> Resource {
+    match snapshot.database_named(name) {
+        Some(database) => Resource::Database(database.id),
+        None => Resource::EveryDatabase,
+    }
+}
+
+fn refused() -> Failure {
+    Failure::unauthorized_action()
+}
+
+#[cfg(test)]
+mod tests;
