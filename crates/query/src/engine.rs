@@ -8,9 +8,9 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use datafusion::common::{DataFusionError, ParamValues, Result as PlanResult, ScalarValue};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{DataFusionError, Result as PlanResult, ScalarValue, plan_err};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
@@ -56,6 +56,8 @@ pub enum Parameter {
     Unsigned(u64),
     Float(f64),
     String(String),
+    /// The one value of an array of length one, of whatever type; that of a union is the value within.
+    Arrow(ArrayRef),
 }
 
 /// One SQL statement for one database.
@@ -141,7 +143,11 @@ impl QueryEngine {
         })
     }
 
-    fn session(&self, database: &str) -> Result<SessionState, Error> {
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    pub(crate) fn session(&self, database: &str) -> Result<SessionState, Error> {
         let snapshot = self.catalog.snapshot();
         let now_ns = self.world.clock.now_ns();
         // A deleted database answers under the name it was given then, until its data has to go.
@@ -217,7 +223,7 @@ async fn start(
     tasks: &Tasks,
 ) -> PlanResult<SendableRecordBatchStream> {
     let plan = logical_plan(session, &query.text).await?;
-    let plan = plan.with_param_values(bound(query.parameters))?;
+    let plan = plan.with_param_values(bound(query.parameters)?)?;
     if let LogicalPlan::Dml(statement) = &plan {
         if !query.may_delete {
             return Err(to_datafusion(Error::denied("deleting rows is not allowed")));
@@ -229,7 +235,7 @@ async fn start(
 }
 
 /// One statement as a plan: it reads, or it deletes rows. Views, tables and settings are never changed through a query.
-async fn logical_plan(session: &SessionState, text: &str) -> PlanResult<LogicalPlan> {
+pub(crate) async fn logical_plan(session: &SessionState, text: &str) -> PlanResult<LogicalPlan> {
     depth::check(text)?;
     let dialect = session.config_options().sql_parser.dialect;
     let statement = session.sql_to_statement(text, &dialect)?;
@@ -259,24 +265,41 @@ fn refuse_truncate(statement: &Statement) -> PlanResult<()> {
 }
 
 /// The last value wins when a name comes twice.
-fn bound(parameters: Vec<(String, Parameter)>) -> ParamValues {
-    let scalar = |parameter| match parameter {
-        Parameter::Null => ScalarValue::Null,
-        Parameter::Boolean(value) => ScalarValue::Boolean(Some(value)),
-        Parameter::Integer(value) => ScalarValue::Int64(Some(value)),
-        Parameter::Unsigned(value) => ScalarValue::UInt64(Some(value)),
-        Parameter::Float(value) => ScalarValue::Float64(Some(value)),
-        Parameter::String(value) => ScalarValue::Utf8(Some(value)),
+pub(crate) fn bound(
+    parameters: Vec<(String, Parameter)>,
+) -> PlanResult<Vec<(String, ScalarValue)>> {
+    let scalar = |parameter| -> PlanResult<ScalarValue> {
+        Ok(match parameter {
+            Parameter::Null => ScalarValue::Null,
+            Parameter::Boolean(value) => ScalarValue::Boolean(Some(value)),
+            Parameter::Integer(value) => ScalarValue::Int64(Some(value)),
+            Parameter::Unsigned(value) => ScalarValue::UInt64(Some(value)),
+            Parameter::Float(value) => ScalarValue::Float64(Some(value)),
+            Parameter::String(value) => ScalarValue::Utf8(Some(value)),
+            Parameter::Arrow(value) => scalar_of(value)?,
+        })
     };
-    let values: Vec<(String, ScalarValue)> = parameters
+    parameters
         .into_iter()
-        .map(|(name, parameter)| (name, scalar(parameter)))
-        .collect();
-    ParamValues::from(values)
+        .map(|(name, parameter)| Ok((name, scalar(parameter)?)))
+        .collect()
+}
+
+fn scalar_of(mut value: ArrayRef) -> PlanResult<ScalarValue> {
+    while let DataType::Union(..) = value.data_type() {
+        if value.len() != 1 {
+            break;
+        }
+        value = value.as_union().value(0);
+    }
+    match value.len() {
+        1 => ScalarValue::try_from_array(&value, 0),
+        length => plan_err!("a parameter must be one value, not {length}"),
+    }
 }
 
 /// A fault inside DataFusion that should end one query and nothing else.
-fn panicked(panic: &(dyn Any + Send)) -> Error {
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

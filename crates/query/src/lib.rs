@@ -5,12 +5,17 @@
 //!    │                              │        └────> scan       execution: reading it
 //!    │                              ├──────> system             the node's own tables
 //!    ├────> delete ─────────────────┘                           planning: what to delete
+//!    ├────> describe ─> placeholders                              planning: what a statement asks for, which tables there are
 //!    └────> error                                               DataFusion's faults as ours
 //! ```
 //! [`QueryEngine::sql`] plans a statement for one database and returns its schema and a stream of batches.
 //! Not here: rendering (`server/http/encode`), reading files and merging duplicates (`storage/scan`).
 
 pub mod engine;
+
+mod describe;
+
+mod placeholders;
 
 mod depth;
 
@@ -32,5 +37,8 @@ mod functions;
 
 mod error;
 
+pub use describe::{Description, ListedTable};
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
+pub use error::{Blame, blame};
+pub use placeholders::number_placeholders;
 pub use runtime::{Error, ErrorKind};

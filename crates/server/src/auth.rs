@@ -78,6 +78,11 @@ impl Gate {
         }
     }
 
+    /// Whether the node asks nobody for a token.
+    pub(crate) fn is_open(&self) -> bool {
+        self.without_auth
+    }
+
     /// Decides whether a request may go on, and strips the credential from its headers.
     pub(crate) fn admit(
         &self,
@@ -129,7 +134,7 @@ fn is_token_path(path: &str) -> bool {
 }
 
 /// Reads the credential of a request and removes the `Authorization` header, so that nothing later can show it.
-fn take_credential(
+pub(crate) fn take_credential(
     path: &str,
     query: Option<&str>,
     headers: &mut HeaderMap,

@@ -19,6 +19,8 @@ mod admission;
 
 mod auth;
 
+mod flight;
+
 mod http;
 
 // What a caller needs to fill in a `Config` and to tell time.

@@ -52,7 +52,7 @@ use crate::Error;
 use crate::admission::{Admission, Admitted};
 use crate::auth::{Caller, Gate};
 
-const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
+pub(crate) const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// What the handlers of one node work with.
