@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
-//!    │                              │        └────> scan       execution: reading it
-//!    │                              ├──────> system             the node's own tables
+//!    │                  │           │        └────> scan       execution: reading it
+//!    │                  │           ├──────> system             the node's own tables
+//!    │                  └────> functions, gapfill ─> binning    what stock DataFusion lacks
 //!    ├────> delete ─────────────────┘                           planning: what to delete
 //!    ├────> describe ─> placeholders                              planning: what a statement asks for, which tables there are
 //!    └────> error                                               DataFusion's faults as ours
@@ -34,6 +35,10 @@ mod delete;
 mod system;
 
 mod functions;
+
+mod binning;
+
+mod gapfill;
 
 mod error;
 

@@ -15,8 +15,10 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::optimizer::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
+use crate::gapfill::{GapFillPlanner, GapFillRule};
 use crate::{Config, functions};
 
 /// The one catalog of every session; different databases never meet in one statement.
@@ -42,6 +44,8 @@ impl Sessions {
             .with_config(session_config(config))
             .with_runtime_env(runtime_env(config)?)
             .with_default_features()
+            .with_optimizer_rules(optimizer_rules())
+            .with_query_planner(Arc::new(GapFillPlanner))
             .build();
         functions::register(&mut prototype)?;
         Ok(Self { prototype })
@@ -65,6 +69,13 @@ impl Sessions {
         *session.execution_props_mut() = properties;
         session
     }
+}
+
+/// Ours come first, while a plan still has the shape of its statement.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(GapFillRule)];
+    rules.extend(Optimizer::new().rules);
+    rules
 }
 
 fn session_config(config: &Config) -> SessionConfig {
