@@ -16,6 +16,8 @@ mod differences;
 
 mod influx_regex;
 
+mod approx_distinct;
+
 mod database;
 
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub(crate) fn register(session: &mut SessionState) -> Result<()> {
         let function = AggregateUDF::from(selector::Selector::new(pick));
         session.register_udaf(Arc::new(function))?;
     }
+    let of_tags = AggregateUDF::from(approx_distinct::ApproxDistinctOfTags::new());
+    session.register_udaf(Arc::new(of_tags))?;
     for change in differences::Change::ALL {
         let function = WindowUDF::from(differences::ChangeFunction::new(change));
         session.register_udwf(Arc::new(function))?;

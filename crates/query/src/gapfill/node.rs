@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use chrono::DateTime;
 use datafusion::common::{DFSchema, DFSchemaRef, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
@@ -138,15 +139,15 @@ fn name(schema: &DFSchema, at: usize) -> &str {
 /// The gaps as EXPLAIN tells them.
 pub(crate) fn described<'a>(gaps: &Gaps, name: impl Fn(usize) -> &'a str) -> String {
     let series: Vec<&str> = gaps.series.iter().map(|at| name(*at)).collect();
-    let from = ScalarValue::TimestampNanosecond(Some(gaps.from_ns), None);
-    let to = ScalarValue::TimestampNanosecond(Some(gaps.to_ns), None);
+    let from = DateTime::from_timestamp_nanos(gaps.from_ns).naive_utc();
+    let to = DateTime::from_timestamp_nanos(gaps.to_ns).naive_utc();
     let fills: Vec<String> = gaps
         .values
         .iter()
         .map(|value| value.fill.to_string())
         .collect();
     format!(
-        "series=[{}], time=[{from}, {to}], fill=[{}]",
+        "series=[{}], time=[{from:?}, {to:?}], fill=[{}]",
         series.join(", "),
         fills.join(", ")
     )

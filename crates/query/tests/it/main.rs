@@ -9,3 +9,5 @@ mod plans;
 mod results;
 
 mod sql;
+
+mod duckdb;

@@ -45,5 +45,6 @@ scripts!(
     selectors,
     differences,
     influx_regex,
-    inventory
+    inventory,
+    tags
 );
