@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::auth::Gate;
+use crate::flight::Bindings;
 use crate::http::encode::WholeResults;
 use crate::http::metrics::{MemoryCollector, Metrics};
 use crate::http::{Services, connections};
@@ -248,6 +249,7 @@ fn services(
         request_bytes_max: config.max_http_request_bytes,
         admission,
         whole_results,
+        bindings: Bindings::default(),
     })
 }
 

@@ -8,6 +8,8 @@
 //! [`answer`] takes one call from its head to its trailers. Not here: planning and running statements (`query`), connections
 //! (`http/connections`), which tokens are valid (`catalog`).
 
+mod bindings;
+
 mod body;
 
 mod browse;
@@ -43,6 +45,7 @@ use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service;
 
+pub(crate) use self::bindings::Bindings;
 pub(crate) use self::body::CallBody;
 use self::headers::CallOptions;
 use self::service::{Call, Flight, Timing};

@@ -1,7 +1,7 @@
 //! Prepared statements: handles, and the values bound to them (spec/flight.md §5.3).
 //!
-//! Nothing is remembered here: a handle holds the statement and its values, and binding gives a new one. Handles and values come
-//! from outside and may be anything. Not here: planning (`query`), the calls themselves (`service`).
+//! A handle holds the statement and its values, and binding gives a new one. Handles and values come from outside and may be
+//! anything. Not here: planning (`query`), the calls themselves (`service`), clients that keep their first handle (`bindings`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,6 +18,7 @@ use prost::Message;
 use query::{Parameter, number_placeholders};
 use tonic::Status;
 
+use super::bindings::{Bindings, Number};
 use super::status::{invalid, status_of};
 
 const HANDLE: &str =
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) text: String,
     /// An Arrow IPC stream; empty before anything is bound.
     values: Bytes,
+    /// Tells it from others with the same text; empty for one that the client made itself.
+    pub(super) number: Number,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -48,6 +51,9 @@ struct Handle {
     query: String,
     #[prost(bytes = "bytes", tag = "2")]
     params: Bytes,
+    /// Ours.
+    #[prost(bytes = "bytes", tag = "15")]
+    number: Bytes,
 }
 
 /// The values of one run, by name.
@@ -60,6 +66,7 @@ impl Prepared {
         Ok(Self {
             text: text.into_owned(),
             values: Bytes::new(),
+            number: Number::new(),
         })
     }
 
@@ -71,6 +78,7 @@ impl Prepared {
             let handle = Handle::decode(any.value).map_err(|_| not_a_handle())?;
             return Ok(Self {
                 values: handle.params,
+                number: handle.number,
                 ..Self::new(&handle.query)?
             });
         }
@@ -81,6 +89,7 @@ impl Prepared {
         let handle = Handle {
             query: self.text.clone(),
             params: self.values.clone(),
+            number: self.number.clone(),
         };
         let any = Any {
             type_url: HANDLE.to_string(),
@@ -94,6 +103,21 @@ impl Prepared {
         self.values = stream_of(messages)?;
         rows_of(&self.values)?;
         Ok(self)
+    }
+
+    /// Remembers its values for clients that will come with the handle from before.
+    pub(super) fn remember_in(&self, bindings: &Bindings) {
+        bindings.remember(&self.number, &self.values);
+    }
+
+    /// The same statement, with the values that were bound to it last if its handle has none.
+    pub(super) fn recalled_from(mut self, bindings: &Bindings) -> Self {
+        if self.values.is_empty()
+            && let Some(values) = bindings.recall(&self.number)
+        {
+            self.values = values;
+        }
+        self
     }
 
     /// The values of each run of the statement, whose placeholders are called `names`: one without any when nothing is bound.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::writer::IpcWriteOptions;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::FlightData;
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
@@ -43,18 +43,21 @@ pub(super) fn messages(
 ) -> Result<Messages, Status> {
     let schema = wire_schema(schema, shape.keeps_dictionaries);
     let sent = Arc::clone(&schema);
-    let batches = with_signs_of_life(batches, RecordBatch::new_empty(schema.clone()), silence_max)
-        .map(move |next| match next {
-            Ok(Next::Rows(batch)) => wire_batch(&batch, &schema)
-                .map_err(|fault| invalid(format!("the result cannot be sent: {fault}")).into()),
-            Ok(Next::SignOfLife(empty)) => Ok(empty),
-            Err(error) => Err(FlightError::from(status_of(&error))),
-        });
+    let sign_of_life = empty_batch(&schema)?;
+    let batches = batches.map(move |batch| match batch {
+        Ok(batch) => wire_batch(&batch, &schema)
+            .map_err(|fault| invalid(format!("the result cannot be sent: {fault}")).into()),
+        Err(error) => Err(FlightError::from(status_of(&error))),
+    });
     let messages = encoder(shape)?
         .with_schema(sent)
         .build(batches)
         .map(|message| message.map_err(Status::from));
-    Ok(messages.boxed())
+    Ok(with_signs_of_life(
+        messages.boxed(),
+        sign_of_life,
+        silence_max,
+    ))
 }
 
 /// Encodes one batch that is there already.
@@ -80,24 +83,38 @@ fn encoder(shape: Shape) -> Result<FlightDataEncoderBuilder, Status> {
         .with_dictionary_handling(dictionaries))
 }
 
-/// What comes next in a stream that is never silent for long.
-enum Next {
-    Rows(RecordBatch),
-    SignOfLife(RecordBatch),
+/// The messages of a batch without rows, which the encoder would leave out.
+fn empty_batch(schema: &SchemaRef) -> Result<Vec<FlightData>, Status> {
+    let empty = RecordBatch::new_empty(Arc::clone(schema));
+    let generator = IpcDataGenerator::default();
+    let options = IpcWriteOptions::default();
+    // Numbers dictionaries as the encoder does.
+    let mut dictionaries = DictionaryTracker::new(false);
+    generator.schema_to_bytes_with_dictionary_tracker(schema, &mut dictionaries, &options);
+    let mut context = IpcWriteContext::default();
+    let (dictionaries, batch) = generator
+        .encode(&empty, &mut dictionaries, &options, &mut context)
+        .map_err(|fault| internal("an empty batch", &fault))?;
+    let messages = dictionaries.into_iter().chain([batch]);
+    Ok(messages.map(FlightData::from).collect())
 }
 
+/// `messages`, and `sign` whenever there is none for `silence_max`.
 fn with_signs_of_life(
-    batches: Batches,
-    empty: RecordBatch,
+    messages: Messages,
+    sign: Vec<FlightData>,
     silence_max: Duration,
-) -> impl futures::Stream<Item = Result<Next, Error>> + Send + 'static {
-    stream::unfold((batches, empty), move |(mut batches, empty)| async move {
-        let next = match tokio::time::timeout(silence_max, batches.next()).await {
-            Ok(batch) => batch?.map(Next::Rows),
-            Err(_) => Ok(Next::SignOfLife(empty.clone())),
+) -> Messages {
+    let state = (messages, sign);
+    stream::unfold(state, move |(mut messages, sign)| async move {
+        let next = match tokio::time::timeout(silence_max, messages.next()).await {
+            Ok(message) => vec![message?],
+            Err(_) => sign.iter().cloned().map(Ok).collect(),
         };
-        Some((next, (batches, empty)))
+        Some((stream::iter(next), (messages, sign)))
     })
+    .flatten()
+    .boxed()
 }
 
 #[cfg(test)]

@@ -193,6 +193,11 @@ impl Flight {
         messages(&schema, batches, call.options.shape, SILENCE_MAX)
     }
 
+    fn prepared(&self, handle: &Bytes) -> Result<Prepared, Status> {
+        Prepared::from_handle(handle)
+            .map(|prepared| prepared.recalled_from(&self.services.bindings))
+    }
+
     /// The values with which a prepared statement is to be run.
     async fn runs(
         &self,
@@ -263,7 +268,7 @@ impl Flight {
                 call.query(database, &statement.query, Vec::new())
             }
             Command::CommandPreparedStatementQuery(statement) => {
-                let prepared = Prepared::from_handle(&statement.prepared_statement_handle)?;
+                let prepared = self.prepared(&statement.prepared_statement_handle)?;
                 let runs = self.runs(call, database, &prepared).await?;
                 let values = runs.into_iter().next().unwrap_or_default();
                 call.query(database, &prepared.text, values)
@@ -296,7 +301,7 @@ impl Flight {
                     .await
             }
             Command::CommandPreparedStatementQuery(statement) => {
-                let prepared = Prepared::from_handle(&statement.prepared_statement_handle)?;
+                let prepared = self.prepared(&statement.prepared_statement_handle)?;
                 let runs = self.runs(call, database, &prepared).await?;
                 self.rows_of_statement(call, database, &prepared.text, runs)
                     .await
@@ -351,7 +356,11 @@ impl Flight {
         require_no_transaction(request.transaction_id.as_ref())?;
         call.options.language.require_sql()?;
         let database = self.database(call, None)?;
-        let prepared = Prepared::new(&request.query)?;
+        let mut prepared = Prepared::new(&request.query)?;
+        let mut number = [0; 16];
+        let drawn = self.services.world.random.fill(&mut number);
+        drawn.map_err(|error| status_of(&error))?;
+        prepared.number = Bytes::copy_from_slice(&number);
         let described = self.describe(call.query(database, &prepared.text, Vec::new()));
         let described = described.await?;
         // Drivers take a statement without a schema for one that changes rows.
@@ -385,13 +394,14 @@ impl Flight {
             Command::CommandPreparedStatementQuery(statement) => {
                 let prepared = Prepared::from_handle(&statement.prepared_statement_handle)?;
                 let bound = prepared.bind(&all(first, data).await?)?;
+                bound.remember_in(&self.services.bindings);
                 DoPutPreparedStatementResult {
                     prepared_statement_handle: Some(bound.to_handle()),
                 }
                 .encode_to_vec()
             }
             Command::CommandPreparedStatementUpdate(statement) => {
-                let mut prepared = Prepared::from_handle(&statement.prepared_statement_handle)?;
+                let mut prepared = self.prepared(&statement.prepared_statement_handle)?;
                 let messages = all(first, data).await?;
                 if messages
                     .iter()
@@ -524,8 +534,11 @@ impl FlightService for Flight {
                 Ok(Response::new(one(Some(arrow_flight::Result { body }))))
             }
             CLOSE_PREPARED_STATEMENT => {
-                // Nothing is kept that could be closed.
-                let _: ActionClosePreparedStatementRequest = unpacked(&action)?;
+                let close: ActionClosePreparedStatementRequest = unpacked(&action)?;
+                // A handle that is none has nothing to close.
+                if let Ok(prepared) = Prepared::from_handle(&close.prepared_statement_handle) {
+                    self.services.bindings.forget(&prepared.number);
+                }
                 Ok(Response::new(one(None)))
             }
             other => Err(Status::unimplemented(format!(

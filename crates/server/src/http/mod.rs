@@ -51,6 +51,7 @@ use self::router::{ENDPOINTS, Route};
 use crate::Error;
 use crate::admission::{Admission, Admitted};
 use crate::auth::{Caller, Gate};
+use crate::flight::Bindings;
 
 pub(crate) const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
 const ANY: HeaderValue = HeaderValue::from_static("*");
@@ -76,6 +77,8 @@ pub(crate) struct Services {
     pub(crate) admission: Arc<Admission>,
     /// The memory of results that must be whole before they are sent.
     pub(crate) whole_results: Arc<WholeResults>,
+    /// What is bound to prepared statements.
+    pub(crate) bindings: Bindings,
 }
 
 impl Services {

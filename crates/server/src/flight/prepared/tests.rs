@@ -153,11 +153,32 @@ fn handles_are_ours_or_text() {
     assert!(Prepared::new("SELECT ?, $2").is_err());
 }
 
+#[tokio::test]
+async fn a_handle_from_before_finds_the_last_values() {
+    let bindings = Bindings::default();
+    let mut prepared = Prepared::new("SELECT $1").expect("a statement");
+    prepared.number = Number::from_static(b"number");
+    let before = prepared.to_handle();
+    let bound = prepared
+        .bind(&sent(vec![batch(vec![("1", numbers(vec![7]))])]).await)
+        .expect("values");
+    bound.remember_in(&bindings);
+    let recalled = |handle: &Bytes| {
+        let prepared = Prepared::from_handle(handle).expect("our own handle");
+        shown(prepared.recalled_from(&bindings).runs(&names(&["1"])))
+    };
+    assert_eq!(recalled(&before), "1=7");
+    assert_eq!(recalled(&bound.to_handle()), "1=7");
+    let other = Prepared::new("SELECT $1").expect("a statement");
+    assert_eq!(recalled(&other.to_handle()), "");
+}
+
 /// A handle whose values are `stream`.
 fn forged(stream: &[u8]) -> Prepared {
     Prepared {
         text: "SELECT $1".to_string(),
         values: Bytes::copy_from_slice(stream),
+        number: Number::new(),
     }
 }
 
