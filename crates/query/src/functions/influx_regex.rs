@@ -203,8 +203,10 @@ fn translated(pattern: &str) -> String {
                 after
             }
             ('-', true) if after.starts_with('-') => {
-                out.push_str("\\-");
-                after
+                // Two of them are a range from the first or up to the second.
+                let begins = out.ends_with('[') || out.ends_with("[^");
+                out.push_str(if begins { "\\--" } else { "-\\-" });
+                &after[1..]
             }
             ('{', false) if !repeats(after) => {
                 out.push_str("\\{");
@@ -248,6 +250,14 @@ fn escape<'a>(after: &'a str, in_class: bool, out: &mut String) -> &'a str {
         ('Q', None) => {
             let (quoted, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
             out.push_str(&regex::escape(quoted));
+            rest
+        }
+        // A class of Unicode, or a character by its number.
+        ('p' | 'P' | 'x', None) if rest.starts_with('{') => {
+            let (name, rest) = rest.split_at(rest.find('}').map_or(rest.len(), |end| end + 1));
+            out.push('\\');
+            out.push(escaped);
+            out.push_str(name);
             rest
         }
         ('b', None) if !in_class => {
@@ -305,6 +315,7 @@ mod tests {
             (r"^[^]a]+$", "bc", true),
             (r"^[a&&b]+$", "a&b", true),
             (r"^[+--]$", ",", true),
+            (r"^[--/]$", ".", true),
             (r"a{", "a{", true),
             (r"^a{2}$", "aa", true),
             (r"^a{,2}$", "a{,2}", true),
@@ -313,6 +324,8 @@ mod tests {
             (r"^(?P<x>a|b)$", "b", true),
             ("", "anything", true),
             (r"^\p{Greek}$", "λ", true),
+            (r"^[\p{Greek}x]+$", "λx", true),
+            (r"^\x{61}\x62$", "ab", true),
         ];
         for (pattern, text, expected) in cases {
             let compiled = compile(pattern).map_err(|fault| fault.to_string());

@@ -156,3 +156,6 @@ fn members_of(kind: &DataType) -> Result<&Fields> {
 fn only(row: &ArrayRef) -> Result<ScalarValue> {
     ScalarValue::try_from_array(row, 0)
 }
+
+#[cfg(test)]
+mod tests;
