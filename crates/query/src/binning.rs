@@ -246,7 +246,11 @@ impl Bins {
         let index = local_ns.and_then(|local| {
             let index = self.cutter.index_of(local)?;
             let starts_here = self.cutter.start_of(index) == Some(local);
-            Some(if starts_here { index } else { index + 1 })
+            if starts_here {
+                Some(index)
+            } else {
+                index.checked_add(1)
+            }
         });
         match index {
             Some(index) => self.index = index,
@@ -254,8 +258,15 @@ impl Bins {
         }
     }
 
+    fn advance(&mut self) {
+        match self.index.checked_add(1) {
+            Some(next) => self.index = next,
+            None => self.ended = true,
+        }
+    }
+
     fn step(&mut self) -> Option<i64> {
-        loop {
+        while !self.ended {
             let start_ns = self
                 .cutter
                 .start_of(self.index)
@@ -266,7 +277,7 @@ impl Bins {
             {
                 self.extra_ns = None;
                 if start_ns == Some(extra) {
-                    self.index += 1;
+                    self.advance();
                 }
                 return Some(extra);
             }
@@ -275,16 +286,14 @@ impl Bins {
                 && start_ns >= end
             {
                 self.enter(end);
-                if self.ended {
-                    return None;
-                }
                 continue;
             }
-            self.index += 1;
+            self.advance();
             if self.cutter.zone.is_none() || self.cutter.bin_of(start_ns) == Some(start_ns) {
                 return Some(start_ns);
             }
         }
+        None
     }
 }
 

@@ -238,6 +238,8 @@ fn edges_of_time_end_the_bins() {
         .cutter()
         .expect("utc");
     assert_eq!(one.count(i64::MIN, i64::MAX), u64::MAX);
+    assert_eq!(one.bins(i64::MAX - 2, i64::MAX).count(), 3);
+    assert_eq!(one.bins(i64::MIN, i64::MIN + 2).count(), 3);
     let paris = cutter("Europe/Paris", Stride::Months(1));
     assert!(paris.bins(i64::MAX - HOUR, i64::MAX).count() < 3);
     assert!(paris.bins(i64::MIN, i64::MIN + HOUR).count() < 3);
