@@ -8,9 +8,9 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use datafusion::common::{DataFusionError, ParamValues, Result as PlanResult, ScalarValue};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{DataFusionError, Result as PlanResult, ScalarValue, plan_err};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
@@ -57,6 +57,8 @@ pub enum Parameter {
     Unsigned(u64),
     Float(f64),
     String(String),
+    /// The one value of an array of length one, of whatever type; that of a union is the value within.
+    Arrow(ArrayRef),
 }
 
 /// One SQL statement for one database.
@@ -136,7 +138,7 @@ impl QueryEngine {
     /// the right to delete, `Conflict` when the table or database is deleted itself.
     /// In the stream: `Unavailable` when memory runs out, storage's own kinds, otherwise `Internal`.
     pub async fn sql(&self, query: Query) -> Result<QueryResult, Error> {
-        let session = self.session(&query)?;
+        let session = self.session(&query.database, &query.access)?;
         let (planned, schema) = oneshot::channel();
         let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
         let running = self.workers.run(run(
@@ -160,10 +162,13 @@ impl QueryEngine {
         })
     }
 
-    fn session(&self, query: &Query) -> Result<SessionState, Error> {
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    pub(crate) fn session(&self, database: &str, access: &Access) -> Result<SessionState, Error> {
         let snapshot = self.catalog.snapshot();
-        let database = query.database.as_str();
-        if !query.access.may_enter(&snapshot, database) {
+        if !access.may_enter(&snapshot, database) {
             return Err(Error::denied("reading the database is not allowed"));
         }
         let now_ns = self.world.clock.now_ns();
@@ -181,7 +186,7 @@ impl QueryEngine {
             partitions: self.partitions,
             token_events: self.token_events.clone(),
             without_auth: self.without_auth,
-            access: query.access.clone(),
+            access: access.clone(),
         };
         let tables = DatabaseCatalog::new(Arc::clone(database), source);
         Ok(self.sessions.session(Arc::new(tables), now_ns))
@@ -243,7 +248,7 @@ async fn start(
     tasks: &Tasks,
 ) -> PlanResult<SendableRecordBatchStream> {
     let plan = logical_plan(session, &query.text).await?;
-    let plan = plan.with_param_values(bound(query.parameters))?;
+    let plan = plan.with_param_values(bound(query.parameters)?)?;
     if let LogicalPlan::Dml(statement) = &plan {
         if !query.may_delete {
             return Err(to_datafusion(Error::denied("deleting rows is not allowed")));
@@ -255,7 +260,7 @@ async fn start(
 }
 
 /// One statement as a plan: it reads, or it deletes rows. Views, tables and settings are never changed through a query.
-async fn logical_plan(session: &SessionState, text: &str) -> PlanResult<LogicalPlan> {
+pub(crate) async fn logical_plan(session: &SessionState, text: &str) -> PlanResult<LogicalPlan> {
     depth::check(text)?;
     let dialect = session.config_options().sql_parser.dialect;
     let statement = session.sql_to_statement(text, &dialect)?;
@@ -285,24 +290,41 @@ fn refuse_truncate(statement: &Statement) -> PlanResult<()> {
 }
 
 /// The last value wins when a name comes twice.
-fn bound(parameters: Vec<(String, Parameter)>) -> ParamValues {
-    let scalar = |parameter| match parameter {
-        Parameter::Null => ScalarValue::Null,
-        Parameter::Boolean(value) => ScalarValue::Boolean(Some(value)),
-        Parameter::Integer(value) => ScalarValue::Int64(Some(value)),
-        Parameter::Unsigned(value) => ScalarValue::UInt64(Some(value)),
-        Parameter::Float(value) => ScalarValue::Float64(Some(value)),
-        Parameter::String(value) => ScalarValue::Utf8(Some(value)),
+pub(crate) fn bound(
+    parameters: Vec<(String, Parameter)>,
+) -> PlanResult<Vec<(String, ScalarValue)>> {
+    let scalar = |parameter| -> PlanResult<ScalarValue> {
+        Ok(match parameter {
+            Parameter::Null => ScalarValue::Null,
+            Parameter::Boolean(value) => ScalarValue::Boolean(Some(value)),
+            Parameter::Integer(value) => ScalarValue::Int64(Some(value)),
+            Parameter::Unsigned(value) => ScalarValue::UInt64(Some(value)),
+            Parameter::Float(value) => ScalarValue::Float64(Some(value)),
+            Parameter::String(value) => ScalarValue::Utf8(Some(value)),
+            Parameter::Arrow(value) => scalar_of(value)?,
+        })
     };
-    let values: Vec<(String, ScalarValue)> = parameters
+    parameters
         .into_iter()
-        .map(|(name, parameter)| (name, scalar(parameter)))
-        .collect();
-    ParamValues::from(values)
+        .map(|(name, parameter)| Ok((name, scalar(parameter)?)))
+        .collect()
+}
+
+fn scalar_of(mut value: ArrayRef) -> PlanResult<ScalarValue> {
+    while let DataType::Union(..) = value.data_type() {
+        if value.len() != 1 {
+            break;
+        }
+        value = value.as_union().value(0);
+    }
+    match value.len() {
+        1 => ScalarValue::try_from_array(&value, 0),
+        length => plan_err!("a parameter must be one value, not {length}"),
+    }
 }
 
 /// A fault inside DataFusion that should end one query and nothing else.
-fn panicked(panic: &(dyn Any + Send)) -> Error {
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

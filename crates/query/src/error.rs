@@ -22,10 +22,7 @@ pub(crate) fn from_datafusion(error: &DataFusionError, stage: Stage) -> Error {
     let text = text_of(error);
     match stage {
         Stage::Planning => Error::new(kind, text),
-        Stage::Execution => Error::new(
-            kind,
-            format!("query error: error while executing plan: {text}"),
-        ),
+        Stage::Execution => Error::new(kind, format!("{EXECUTION_INTRODUCTION}{text}")),
     }
 }
 
@@ -33,6 +30,45 @@ pub(crate) fn from_datafusion(error: &DataFusionError, stage: Stage) -> Error {
 pub(crate) fn from_evaluation(error: &DataFusionError) -> Error {
     Error::new(kind_of(error, Stage::Execution), text_of(error))
 }
+
+/// Whose fault an error of a query is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The statement's, also where the values it meets show that only while it runs: a division by zero, a cast.
+    Statement,
+    /// Nobody's: it needs more memory than is free.
+    Memory,
+    /// The node's, or what the error's kind says.
+    Node,
+}
+
+/// Tells more than the kind of an error that a query met, for interfaces that want to know. Works by DataFusion's own words.
+pub fn blame(error: &Error) -> Blame {
+    let text = error.message();
+    let text = text.strip_prefix(EXECUTION_INTRODUCTION).unwrap_or(text);
+    let text = text.rsplit("caused by\n").next().unwrap_or(text);
+    match error.kind() {
+        ErrorKind::Invalid | ErrorKind::Unsupported => Blame::Statement,
+        ErrorKind::Unavailable if text.contains("Resources exhausted: ") => Blame::Memory,
+        ErrorKind::Internal if COMPUTATIONS.iter().any(|begin| text.starts_with(begin)) => {
+            Blame::Statement
+        }
+        _ => Blame::Node,
+    }
+}
+
+const EXECUTION_INTRODUCTION: &str = "query error: error while executing plan: ";
+
+/// How texts begin that tell of a computation over values.
+const COMPUTATIONS: [&str; 7] = [
+    "Execution error: ",
+    "Arrow error: Divide by zero error",
+    "Arrow error: Cast error: ",
+    "Arrow error: Compute error: ",
+    "Arrow error: Parser error: ",
+    "Arrow error: Arithmetic overflow: ",
+    "Arrow error: Invalid argument error: ",
+];
 
 /// Carries an error of ours through DataFusion; [`from_datafusion`] finds its kind again.
 pub(crate) fn to_datafusion(error: Error) -> DataFusionError {
@@ -178,6 +214,47 @@ mod tests {
                 ErrorKind::Unsupported,
                 "This feature is not implemented: GRANT",
             ),
+        );
+    }
+
+    #[test]
+    fn the_statement_is_blamed_for_what_it_computes_and_for_nothing_else() {
+        let execution = |error: DataFusionError| blame(&from_datafusion(&error, Stage::Execution));
+        let arrow = |error| execution(DataFusionError::ArrowError(Box::new(error), None));
+        assert_eq!(arrow(ArrowError::DivideByZero), Blame::Statement);
+        assert_eq!(arrow(ArrowError::CastError("x".into())), Blame::Statement);
+        assert_eq!(
+            arrow(ArrowError::ComputeError("x".into())),
+            Blame::Statement
+        );
+        assert_eq!(arrow(ArrowError::ParseError("x".into())), Blame::Statement);
+        assert_eq!(
+            arrow(ArrowError::ArithmeticOverflow("x".into())),
+            Blame::Statement
+        );
+        assert_eq!(
+            execution(DataFusionError::Execution("x".into()).context("rule")),
+            Blame::Statement
+        );
+        assert_eq!(
+            execution(DataFusionError::ResourcesExhausted("x".into())),
+            Blame::Memory
+        );
+        assert_eq!(
+            arrow(ArrowError::IoError("x".into(), std::io::Error::other("x"))),
+            Blame::Node
+        );
+        assert_eq!(
+            execution(to_datafusion(Error::unavailable("the store is away"))),
+            Blame::Node
+        );
+        assert_eq!(
+            execution(to_datafusion(Error::corrupt("footer"))),
+            Blame::Node
+        );
+        assert_eq!(
+            execution(DataFusionError::Internal("x".into())),
+            Blame::Node
         );
     }
 }

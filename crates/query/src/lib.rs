@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
-//!    │                              ├──────> access             what may be seen
-//!    │                              │        └────> scan       execution: reading it
-//!    │                              ├──────> system             the node's own tables
-//!    ├────> newest                                              planning: one row of each series
-//!    ├────> time_slices                                         ORDER BY time with a LIMIT
-//!    ├────> run_aggregate                                       GROUP BY over rows as the scan sorts them
+//!    │                  │           ├──────> access             what may be seen
+//!    │                  │           │        └────> scan       execution: reading it
+//!    │                  │           ├──────> system             the node's own tables
+//!    │                  ├────> newest                           planning: one row of each series
+//!    │                  ├────> time_slices                      ORDER BY time with a LIMIT
+//!    │                  ├────> run_aggregate                    GROUP BY over rows as the scan sorts them
+//!    │                  └────> functions, gapfill ─> binning    what stock DataFusion lacks
 //!    ├────> delete ─────────────────┘                           planning: what to delete
+//!    ├────> describe ─> placeholders                              planning: what a statement asks for, which tables there are
 //!    └────> error                                               DataFusion's faults as ours
 //! ```
 //! [`QueryEngine::sql`] plans a statement for one database and returns its schema and a stream of batches.
@@ -17,6 +19,10 @@
 pub mod engine;
 
 mod access;
+
+mod describe;
+
+mod placeholders;
 
 mod depth;
 
@@ -42,9 +48,16 @@ mod run_aggregate;
 
 mod time_slices;
 
+mod binning;
+
+mod gapfill;
+
 mod error;
 
 pub use access::Access;
+pub use describe::{Description, ListedTable};
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
+pub use error::{Blame, blame};
+pub use placeholders::number_placeholders;
 pub use runtime::{Error, ErrorKind};
 pub use system::{TokenEventRow, TokenEventRows};

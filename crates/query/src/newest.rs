@@ -231,7 +231,9 @@ impl<'a> Rows<'a> {
     /// Whether an expression is a tag.
     fn are_tags(&self, expression: &Expr) -> bool {
         match unaliased(expression) {
-            Expr::Column(column) => self.name(column).is_some_and(|name| self.table.is_tag(&name)),
+            Expr::Column(column) => self
+                .name(column)
+                .is_some_and(|name| self.table.is_tag(&name)),
             _ => false,
         }
     }

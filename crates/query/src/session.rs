@@ -15,8 +15,10 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::optimizer::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
+use crate::gapfill::{GapFillPlanner, GapFillRule};
 use crate::newest::NewestOfSeries;
 use crate::run_aggregate::RunAggregation;
 use crate::time_slices::SliceByTime;
@@ -45,9 +47,10 @@ impl Sessions {
             .with_config(session_config(config))
             .with_runtime_env(runtime_env(config)?)
             .with_default_features()
-            .with_optimizer_rule(Arc::new(NewestOfSeries))
+            .with_optimizer_rules(optimizer_rules())
             .with_physical_optimizer_rule(Arc::new(SliceByTime))
             .with_physical_optimizer_rule(Arc::new(RunAggregation))
+            .with_query_planner(Arc::new(GapFillPlanner))
             .build();
         functions::register(&mut prototype)?;
         Ok(Self { prototype })
@@ -71,6 +74,14 @@ impl Sessions {
         *session.execution_props_mut() = properties;
         session
     }
+}
+
+/// Filling gaps comes first, while a plan still has the shape of its statement; the newest rows last, when conditions have gone down.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(GapFillRule)];
+    rules.extend(Optimizer::new().rules);
+    rules.push(Arc::new(NewestOfSeries));
+    rules
 }
 
 fn session_config(config: &Config) -> SessionConfig {

@@ -116,6 +116,11 @@ impl StoredTable {
         &self.source.storage
     }
 
+    /// The times of the rows that a statement can see, in nanoseconds.
+    pub(crate) fn visible(&self) -> &RangeInclusive<i64> {
+        &self.visible
+    }
+
     /// What a DELETE takes whose rows meet every term; `None` when there can be no such row. Terms are coerced and simplified,
     /// and their columns unqualified.
     ///

@@ -68,9 +68,7 @@ impl PhysicalOptimizerRule for SliceByTime {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_down(|plan| {
             Ok(match TimeSlices::of(&plan) {
-                Some(sliced) => {
-                    Transformed::new(Arc::new(sliced), true, TreeNodeRecursion::Jump)
-                }
+                Some(sliced) => Transformed::new(Arc::new(sliced), true, TreeNodeRecursion::Jump),
                 None => Transformed::no(plan),
             })
         })
@@ -132,7 +130,9 @@ impl TimeSlices {
             (_, Some(merge)) => merge.expr(),
             _ => return None,
         };
-        let fetch = plan.fetch().filter(|fetch| (1..=ROWS_MAX).contains(fetch))?;
+        let fetch = plan
+            .fetch()
+            .filter(|fetch| (1..=ROWS_MAX).contains(fetch))?;
         if plan.output_partitioning().partition_count() != 1 {
             return None;
         }
@@ -189,7 +189,11 @@ impl TimeSlices {
             return Ok(left.clone());
         }
         let end = self.key.start(beyond)?.saturating_sub(1);
-        Ok(if end < first { left.clone() } else { first..=end })
+        Ok(if end < first {
+            left.clone()
+        } else {
+            first..=end
+        })
     }
 
     /// The slices, in the order in which they are read. Together they are all of the time.
@@ -353,7 +357,8 @@ impl ExecutionPlan for TimeSlices {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let recompute = datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute;
+        let recompute =
+            datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute;
         self.replace_children(children, ReplaceChildrenOptions::new(recompute))
     }
 

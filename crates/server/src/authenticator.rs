@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use catalog::{Catalog, Rejected, Token};
+use catalog::{Catalog, Rejected, SecretKind, Token};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use serde::Deserialize;
@@ -30,10 +30,10 @@ const TOKEN_PATH_PREFIXES: [&str; 2] = [
 const QUERY_STRING_CREDENTIAL_PATHS: [&str; 2] = ["/query", "/write"];
 
 /// A token in clear text, as presented. Neither shown nor kept beyond the gate.
-struct Secret(Vec<u8>);
+pub(crate) struct Secret(Vec<u8>);
 
 impl Secret {
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
@@ -155,6 +155,25 @@ impl Gate {
         authenticate(catalog, credential)
     }
 
+    /// Decides whether a call of Arrow Flight may go on, and strips the credential from its metadata. A secret that waits to be
+    /// confirmed is good for nothing there.
+    pub(crate) fn admit_call(
+        &self,
+        catalog: &Catalog,
+        metadata: &mut HeaderMap,
+    ) -> Result<Caller, Refused> {
+        let credential = take_credential("", None, metadata).map_err(Refused::Unreadable)?;
+        if self.without_auth {
+            return Ok(Caller::Anyone);
+        }
+        match authenticate(catalog, credential)? {
+            Caller::Known(authenticated) if authenticated.kind == SecretKind::Staged => {
+                Err(Refused::Unknown)
+            }
+            caller => Ok(caller),
+        }
+    }
+
     fn is_exempt(&self, path: &str) -> bool {
         let named = match path {
             "/health" | "/api/v1/health" => AuthorizationExempt::Health,
@@ -186,7 +205,7 @@ fn is_token_path(path: &str) -> bool {
 }
 
 /// Reads the credential of a request and removes the `Authorization` header, so that nothing later can show it.
-fn take_credential(
+pub(crate) fn take_credential(
     path: &str,
     query: Option<&str>,
     headers: &mut HeaderMap,

@@ -45,6 +45,24 @@ impl Caller {
         self.permissions().is_none_or(|held| held.is_admin())
     }
 
+    /// What a query may see.
+    pub(crate) fn access(&self) -> Access {
+        match self.permissions() {
+            None => Access::Everything,
+            Some(held) => Access::Of(Arc::clone(held)),
+        }
+    }
+
+    /// Whether the caller may look into a database, or into some of its tables: to read, or to see what there is.
+    pub(crate) fn may_browse(&self, snapshot: &Snapshot, database: &str) -> bool {
+        let allows = |action, held: &Permissions| match snapshot.database_named(database) {
+            Some(database) => held.allows_within(action, database.id),
+            None => held.allows(action, Resource::EveryDatabase),
+        };
+        self.permissions()
+            .is_none_or(|held| allows(Action::Read, held) || allows(Action::Describe, held))
+    }
+
     /// `None`: nothing is forbidden.
     fn permissions(&self) -> Option<&Arc<Permissions>> {
         self.authenticated()
@@ -219,10 +237,7 @@ impl<'a> Permit<'a> {
 
     /// What a query of the caller may see.
     pub(crate) fn access(&self) -> Access {
-        match self.caller.permissions() {
-            None => Access::Everything,
-            Some(held) => Access::Of(Arc::clone(held)),
-        }
+        self.caller.access()
     }
 
     fn require(&self, resource: Resource) -> Result<(), Failure> {

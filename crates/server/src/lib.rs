@@ -27,6 +27,8 @@ mod bootstrap;
 
 mod failed_attempts;
 
+mod flight;
+
 mod http;
 
 mod recovery;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Admission;
 use crate::authenticator::Gate;
 use crate::failed_attempts::FailedAttempts;
+use crate::flight::Bindings;
 use crate::http::encode::WholeResults;
 use crate::http::metrics::{MemoryCollector, Metrics};
 use crate::http::{Services, connections};
@@ -335,6 +336,7 @@ fn services(
         request_bytes_max: config.max_http_request_bytes,
         admission,
         whole_results,
+        bindings: Bindings::default(),
     })
 }
 

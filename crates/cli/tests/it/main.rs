@@ -46,6 +46,8 @@ mod write;
 
 mod query;
 
+mod flight_clients;
+
 mod debug_verify;
 
 mod memory;

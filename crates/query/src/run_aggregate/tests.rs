@@ -274,6 +274,9 @@ impl Node {
             snapshot: Arc::clone(&snapshot),
             now_ns: NOW_NS,
             partitions,
+            token_events: crate::TokenEventRows::default(),
+            without_auth: false,
+            access: crate::Access::Everything,
         };
         let tables = DatabaseCatalog::new(Arc::clone(database), source);
         let session = Sessions::new(&config)

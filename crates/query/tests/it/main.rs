@@ -11,3 +11,5 @@ mod plans;
 mod results;
 
 mod sql;
+
+mod duckdb;

@@ -152,3 +152,35 @@ async fn explaining_a_delete_deletes_nothing() {
     assert_eq!(rows, 2);
     node.stop().await;
 }
+
+/// What groups rows is known of series, so a condition on it need not wait; the rest has to. Rows come out in their order.
+#[tokio::test]
+async fn gaps_are_filled_between_aggregate_and_conditions_on_values() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "SELECT * FROM (SELECT host, date_bin_gapfill(interval '10 seconds', time) AS bin, locf(avg(usage)) AS usage \
+         FROM cpu WHERE time >= '1970-01-01T00:00:00Z' AND time < '1970-01-01T00:01:00Z' GROUP BY host, bin) \
+         WHERE host = 'a' AND usage > 0 ORDER BY host, bin",
+    )
+    .await;
+    let place = |what: &str| {
+        plan.find(what)
+            .unwrap_or_else(|| panic!("no {what}: {plan}"))
+    };
+    assert!(
+        place("FilterExec: locf(avg(cpu.usage))@") < place("GapFillExec: series=[host]"),
+        "{plan}"
+    );
+    assert!(place("GapFillExec") < place("AggregateExec"), "{plan}");
+    assert!(
+        place("AggregateExec") < place("series_filter=[host = "),
+        "{plan}"
+    );
+    assert_eq!(plan.matches("SortExec").count(), 1, "{plan}");
+    assert!(
+        plan.contains("time=[1970-01-01T00:00:00, 1970-01-01T00:00:59.999999999]"),
+        "{plan}"
+    );
+    node.stop().await;
+}

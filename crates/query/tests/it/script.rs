@@ -32,6 +32,8 @@ const DATABASE: &str = "db";
 pub(crate) enum Persist {
     Never,
     AfterEveryWrite,
+    /// And few files of many.
+    CompactedAfterEveryWrite,
     /// After the first, the third and so on; the others stay in the buffer.
     AfterEveryOtherWrite,
 }
@@ -50,11 +52,14 @@ pub(crate) async fn check(file: &str, persist: Persist) {
             writes += 1;
             let now = match persist {
                 Persist::Never => false,
-                Persist::AfterEveryWrite => true,
+                Persist::AfterEveryWrite | Persist::CompactedAfterEveryWrite => true,
                 Persist::AfterEveryOtherWrite => writes % 2 == 1,
             };
             if now {
                 node.storage.persist().await.expect("the store works");
+            }
+            if persist == Persist::CompactedAfterEveryWrite {
+                node.storage.compact().await.expect("the store works");
             }
         }
     }
@@ -173,14 +178,20 @@ fn fault(error: &Error) -> String {
     format!("{:?}: {message}", error.kind())
 }
 
-/// Parameters such as `a=1 b=1.5 c="text" d=true e=null f=2u`.
+/// Parameters such as `a=1 b=1.5 c="some text" d=true e=null f=2u`.
 fn parameters_of(text: &str) -> Vec<(String, Parameter)> {
-    text.split_whitespace()
-        .map(|one| {
-            let (name, value) = one.split_once('=').expect("NAME=VALUE");
-            (name.to_string(), parameter(value))
-        })
-        .collect()
+    let mut parameters = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some((name, after)) = rest.split_once('=') {
+        let end = match after.strip_prefix('"') {
+            Some(quoted) => quoted.find('"').expect("a closing quote") + 2,
+            None => after.find(' ').unwrap_or(after.len()),
+        };
+        let (value, after) = after.split_at(end);
+        parameters.push((name.to_string(), parameter(value)));
+        rest = after.trim_start();
+    }
+    parameters
 }
 
 fn parameter(value: &str) -> Parameter {

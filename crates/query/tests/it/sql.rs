@@ -1,4 +1,4 @@
-//! Every script in `testdata/sql`, with rows in the buffer, in files, and in both.
+//! Every script in `testdata/sql`, with rows in the buffer, in fresh files, in compacted files, and half and half.
 
 use crate::script::{Persist, check};
 
@@ -18,6 +18,11 @@ macro_rules! scripts {
             }
 
             #[tokio::test]
+            async fn in_compacted_files() {
+                check(concat!(stringify!($name), ".txt"), Persist::CompactedAfterEveryWrite).await;
+            }
+
+            #[tokio::test]
             async fn in_both() {
                 check(concat!(stringify!($name), ".txt"), Persist::AfterEveryOtherWrite).await;
             }
@@ -26,5 +31,20 @@ macro_rules! scripts {
 }
 
 scripts!(
-    select, time, schema, parameters, refused, functions, retention, delete, lifecycle
+    select,
+    time,
+    schema,
+    parameters,
+    refused,
+    functions,
+    retention,
+    delete,
+    lifecycle,
+    gap_fill,
+    wall_clock,
+    selectors,
+    differences,
+    influx_regex,
+    inventory,
+    tags
 );

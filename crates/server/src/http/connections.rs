@@ -1,6 +1,6 @@
 //! Connections: accepting them, serving requests on them, and letting them end in peace.
 //!
-//! HTTP/1.1 and HTTP/2 (by its preface) share one port. The accept loop outlives every accept error; on stop it closes the
+//! HTTP/1.1, HTTP/2 (by its preface) and gRPC on it share one port. The accept loop outlives every accept error; on stop it closes the
 //! port, lets running requests finish up to a limit, then cuts what is left. Not here: what a request means (`http::handle`).
 
 use std::convert::Infallible;
@@ -10,8 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::Either;
+use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -20,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use runtime::Tasks;
 
+use super::response::ResponseBody;
 use super::{Services, handle};
+use crate::flight::{self, CallBody, Protocol};
 
 /// Rest after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -131,7 +136,7 @@ fn serve_connection(
     let services = Arc::clone(services);
     let service = service_fn(move |request| {
         let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(handle(services, request, peer.ip()).await) }
+        async move { Ok::<_, Infallible>(respond(services, request, peer).await) }
     });
     let connection = server
         .serve_connection(TokioIo::new(stream), service)
@@ -141,6 +146,21 @@ fn serve_connection(
         if let Err(fault) = connection.await {
             tracing::debug!(%peer, %fault, "connection ended early");
         }
+    }
+}
+
+/// Hands a call to `flight` and every other request to `http`.
+async fn respond(
+    services: Arc<Services>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<Either<ResponseBody, CallBody>> {
+    match flight::protocol(request.version(), request.headers()) {
+        Protocol::Http => handle(services, request, peer.ip()).await.map(Either::Left),
+        Protocol::Grpc => flight::answer(services, request, peer.ip())
+            .await
+            .map(Either::Right),
+        Protocol::Broken(failure) => failure.into_response().map(Either::Left),
     }
 }
 

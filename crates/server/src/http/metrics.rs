@@ -21,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use query::QueryEngine;
 use runtime::{Clock, World};
 use storage::{Engine, Statistics};
+use tonic::{Code, Status};
 
 use super::encode::WholeResults;
 use super::response::{ResponseBody, typed};
@@ -86,6 +87,8 @@ pub(crate) struct Metrics {
     /// In the order of [`Outcome::ALL`].
     authentications: [Counter; Outcome::ALL.len()],
     forbidden: Counter,
+    calls: Family<RequestLabels, Counter>,
+    calls_duration_s: HistogramFamily,
 }
 
 impl Metrics {
@@ -113,6 +116,15 @@ impl Metrics {
             "Body bytes of responses",
             Unit::Bytes,
             size_bytes.clone(),
+        );
+        let calls = Family::default();
+        let calls_duration_s = HistogramFamily::new_with_constructor(duration_histogram);
+        registry.register("grpc_requests", "gRPC calls answered", calls.clone());
+        registry.register_with_unit(
+            "grpc_request_duration",
+            "From a call's head to its trailers",
+            Unit::Seconds,
+            calls_duration_s.clone(),
         );
         registry.register_with_unit(
             "influxdb3_query_duration",
@@ -159,6 +171,8 @@ impl Metrics {
                     outcome: outcome.name(),
                 })
             }),
+            calls,
+            calls_duration_s,
         }
     }
 
@@ -283,6 +297,70 @@ impl Drop for Meter {
         series.requests[outcome].inc();
         series.duration_s[outcome].observe(took.as_secs_f64());
         series.size_bytes[outcome].observe(self.sent_bytes as f64);
+    }
+}
+
+/// The calls there are; any other path is nobody's label.
+const CALLS: [&str; 10] = [
+    "/arrow.flight.protocol.FlightService/Handshake",
+    "/arrow.flight.protocol.FlightService/ListFlights",
+    "/arrow.flight.protocol.FlightService/GetFlightInfo",
+    "/arrow.flight.protocol.FlightService/PollFlightInfo",
+    "/arrow.flight.protocol.FlightService/GetSchema",
+    "/arrow.flight.protocol.FlightService/DoGet",
+    "/arrow.flight.protocol.FlightService/DoPut",
+    "/arrow.flight.protocol.FlightService/DoExchange",
+    "/arrow.flight.protocol.FlightService/DoAction",
+    "/arrow.flight.protocol.FlightService/ListActions",
+];
+
+/// Follows one gRPC call; counts it when dropped, as aborted unless it came to an end.
+pub(crate) struct CallMeter {
+    metrics: Arc<Metrics>,
+    path: &'static str,
+    started: Duration,
+    /// A position in [`STATUSES`].
+    outcome: usize,
+}
+
+impl CallMeter {
+    pub(crate) fn start(metrics: &Arc<Metrics>, path: &str) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            path: CALLS
+                .into_iter()
+                .find(|known| *known == path)
+                .unwrap_or("unrouted"),
+            started: metrics.clock.monotonic(),
+            outcome: ABORTED,
+        }
+    }
+
+    /// The call has come to its end with `status`.
+    pub(crate) fn ended(&mut self, status: &Status) {
+        self.outcome = match status.code() {
+            Code::Ok => 0,
+            Code::Cancelled => ABORTED,
+            Code::Internal | Code::Unknown | Code::DataLoss | Code::Unavailable => 2,
+            _ => 1,
+        };
+    }
+}
+
+impl Drop for CallMeter {
+    fn drop(&mut self) {
+        let labels = RequestLabels {
+            method: "POST",
+            method_path: format!("POST {}", self.path),
+            path: self.path,
+            status: STATUSES[self.outcome],
+        };
+        let took = self.metrics.clock.monotonic().saturating_sub(self.started);
+        self.metrics.calls.get_or_create_owned(&labels).inc();
+        self.metrics
+            .calls_duration_s
+            .get_or_create_owned(&labels)
+            .observe(took.as_secs_f64());
     }
 }
 

@@ -54,9 +54,10 @@ use crate::admission::{Admission, Admitted};
 use crate::authenticator::{Gate, Outcome, Refused};
 use crate::authorization::{Caller, Permit};
 use crate::failed_attempts::FailedAttempts;
+use crate::flight::Bindings;
 use crate::token_events::{Protocol, Reason, Refusal, TokenEvents};
 
-const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
+pub(crate) const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
 /// In the path of whatever changes or shows tokens.
 const TOKEN_PATH_PART: &str = "/configure/token";
 const ANY: HeaderValue = HeaderValue::from_static("*");
@@ -86,6 +87,8 @@ pub(crate) struct Services {
     pub(crate) admission: Arc<Admission>,
     /// The memory of results that must be whole before they are sent.
     pub(crate) whole_results: Arc<WholeResults>,
+    /// What is bound to prepared statements.
+    pub(crate) bindings: Bindings,
 }
 
 impl Services {
@@ -191,7 +194,7 @@ async fn answer(
     dispatch(services, head, permit, body, route, peer).await
 }
 
-/// Lets a request in, or counts and reports why not. Only invalid tokens count against a client, never valid ones.
+/// Lets a request in, or counts and reports why not.
 fn admit(services: &Services, head: &mut Parts, peer: IpAddr) -> Result<Caller, Failure> {
     let uri = head.uri.clone();
     let admitted = services.gate.admit(
@@ -200,6 +203,26 @@ fn admit(services: &Services, head: &mut Parts, peer: IpAddr) -> Result<Caller, 
         uri.query(),
         &mut head.headers,
     );
+    counted(services, admitted, peer, Protocol::Http).map_err(|turned| match turned {
+        Turned::Away(refused) => refused.into(),
+        Turned::TooMany(wait) => Failure::too_many_failed_attempts(wait),
+    })
+}
+
+/// How somebody is not let in.
+pub(crate) enum Turned {
+    Away(Refused),
+    /// After too many invalid tokens; when to come again.
+    TooMany(Duration),
+}
+
+/// Counts what the gate said, and reports who is not let in. Only invalid tokens count against a client, never valid ones.
+pub(crate) fn counted(
+    services: &Services,
+    admitted: Result<Caller, Refused>,
+    peer: IpAddr,
+    protocol: Protocol,
+) -> Result<Caller, Turned> {
     let count = |outcome| services.metrics.authenticated(outcome);
     let refused = match admitted {
         Ok(caller) => {
@@ -212,26 +235,24 @@ fn admit(services: &Services, head: &mut Parts, peer: IpAddr) -> Result<Caller, 
         Err(refused) => refused,
     };
     let refusal = match &refused {
-        Refused::Unknown => Refusal::new(Reason::UnknownToken, peer, Protocol::Http),
-        Refused::Expired(token) => {
-            Refusal::new(Reason::ExpiredToken, peer, Protocol::Http).of(token)
-        }
+        Refused::Unknown => Refusal::new(Reason::UnknownToken, peer, protocol),
+        Refused::Expired(token) => Refusal::new(Reason::ExpiredToken, peer, protocol).of(token),
         Refused::Disabled | Refused::Missing | Refused::Unreadable(_) => {
             count(Outcome::from(&refused));
-            return Err(refused.into());
+            return Err(Turned::Away(refused));
         }
     };
     match services.failed_attempts.refuse(peer) {
         None => {
             count(Outcome::from(&refused));
             services.token_events.refused(refusal);
-            Err(refused.into())
+            Err(Turned::Away(refused))
         }
         Some(wait) => {
             count(Outcome::TooMany);
-            let refusal = Refusal::new(Reason::TooMany, peer, Protocol::Http);
+            let refusal = Refusal::new(Reason::TooMany, peer, protocol);
             services.token_events.refused(refusal);
-            Err(Failure::too_many_failed_attempts(wait))
+            Err(Turned::TooMany(wait))
         }
     }
 }

@@ -8,6 +8,8 @@ mod compat;
 
 mod connections;
 
+mod flight;
+
 mod lifecycle;
 
 mod load;

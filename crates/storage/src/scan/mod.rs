@@ -113,7 +113,11 @@ impl Scan {
 
     /// Bounds of the times of all its rows, nanoseconds; `None` when it has none.
     pub fn times(&self) -> Option<RangeInclusive<i64>> {
-        let sources = self.partitions.iter().flatten().flat_map(|group| &group.sources);
+        let sources = self
+            .partitions
+            .iter()
+            .flatten()
+            .flat_map(|group| &group.sources);
         let (first, last) = sources
             .map(Source::times)
             .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;

@@ -49,7 +49,9 @@ impl Group {
     pub fn narrowed(&self, times: &RangeInclusive<i64>) -> Self {
         let sources = self.sources.iter();
         Self {
-            sources: sources.filter_map(|source| source.narrowed(times)).collect(),
+            sources: sources
+                .filter_map(|source| source.narrowed(times))
+                .collect(),
         }
     }
 }

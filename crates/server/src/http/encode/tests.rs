@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, StringArray,
-    StringViewArray, StructArray, TimestampNanosecondArray, UInt64Array,
+    ArrayRef, BooleanArray, DictionaryArray, DurationNanosecondArray, Float64Array, Int64Array,
+    ListArray, StringArray, StringViewArray, StructArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type};
 use http_body_util::BodyExt;
@@ -283,4 +283,44 @@ async fn whole_results_are_bounded() {
             "{message}"
         );
     }
+}
+
+#[tokio::test]
+async fn durations_zones_and_what_selectors_give() {
+    let durations = DurationNanosecondArray::from(vec![Some(32_689_000), None]);
+    let times = TimestampNanosecondArray::from(vec![1_767_225_600_000_000_000, 1]);
+    let zoned = times.clone().with_timezone("Europe/Paris");
+    let utc = times.with_timezone("UTC");
+    let value = Field::new("value", DataType::Float64, true);
+    let selected = StructArray::new(
+        vec![value].into(),
+        vec![Arc::new(Float64Array::from(vec![1.0, 0.0])) as ArrayRef],
+        Some(vec![true, false].into()),
+    );
+    let plain = batch(vec![
+        ("d", Arc::new(durations) as ArrayRef),
+        ("p", Arc::new(zoned)),
+        ("u", Arc::new(utc)),
+    ]);
+    assert_eq!(
+        text(vec![plain.clone()], Format::JsonLines).await,
+        "{\"d\":\"PT0.032689S\",\"p\":\"2026-01-01T01:00:00+01:00\",\"u\":\"2026-01-01T00:00:00Z\"}\n\
+         {\"p\":\"1970-01-01T01:00:00.000000001+01:00\",\"u\":\"1970-01-01T00:00:00.000000001Z\"}\n"
+    );
+    assert_eq!(
+        text(vec![plain.slice(0, 1)], Format::Csv).await,
+        "d,p,u\nPT0.032689S,2026-01-01T01:00:00+01:00,2026-01-01T00:00:00Z\n"
+    );
+    let table = text(vec![plain.slice(0, 1)], Format::Pretty).await;
+    assert!(
+        table.contains("| PT0.032689S | 2026-01-01T01:00:00+01:00 | 2026-01-01T00:00:00Z |"),
+        "{table}"
+    );
+    let selected = batch(vec![("s", Arc::new(selected) as ArrayRef)]);
+    assert_eq!(
+        text(vec![selected.clone()], Format::Json).await,
+        r#"[{"s":{"value":1.0}},{}]"#
+    );
+    let table = text(vec![selected], Format::Pretty).await;
+    assert!(table.contains("| {value: 1.0} |"), "{table}");
 }

@@ -121,7 +121,8 @@ fn query_of(
     })
 }
 
-fn scalar(value: Value) -> Option<Parameter> {
+/// A parameter from JSON; `None` for what has parts.
+pub(crate) fn scalar(value: Value) -> Option<Parameter> {
     match value {
         Value::Null => Some(Parameter::Null),
         Value::Bool(boolean) => Some(Parameter::Boolean(boolean)),

@@ -1,0 +1,188 @@
+//! Arrow Flight and Flight SQL: gRPC on the same port as HTTP (spec/flight.md).
+//!
+//! ```text
+//! connections ─> mod (who, deadline, compression) ─> service (which call) ─┬─> ticket, prepared      what is asked for
+//!                                                                          ├─> browse, sql_info, …   what there is
+//!                                                                          └─> rows ─> wire          batches as messages
+//! ```
+//! [`answer`] takes one call from its head to its trailers. Not here: planning and running statements (`query`), connections
+//! (`http/connections`), which tokens are valid (`catalog`).
+
+mod bindings;
+
+mod body;
+
+mod browse;
+
+mod caller;
+
+mod headers;
+
+mod prepared;
+
+mod rows;
+
+mod service;
+
+mod sql_info;
+
+mod status;
+
+mod ticket;
+
+mod type_info;
+
+mod wire;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::{Request, Response, StatusCode, Version};
+use tonic::Status;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service;
+
+pub(crate) use self::bindings::Bindings;
+pub(crate) use self::body::CallBody;
+use self::headers::CallOptions;
+use self::service::{Call, Flight, Timing};
+use crate::http::Services;
+use crate::http::error::{CallSummary, Failure};
+use crate::http::metrics::CallMeter;
+
+/// The most bytes of one message from a client, unpacked.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// The one call that needs no token: it is there to fetch one.
+const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
+
+/// Where a request goes, by its head.
+pub(crate) enum Protocol {
+    Http,
+    Grpc,
+    /// gRPC that has lost its HTTP/2 on the way, or never had it.
+    Broken(Failure),
+}
+
+/// Tells calls from requests.
+pub(crate) fn protocol(version: Version, headers: &HeaderMap) -> Protocol {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map(|value| value.as_bytes())
+        .unwrap_or_default();
+    let Some(kind) = content_type.strip_prefix(b"application/grpc") else {
+        return Protocol::Http;
+    };
+    if kind.starts_with(b"-web") {
+        return Protocol::Broken(Failure::text(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "gRPC-Web is not supported: use gRPC over HTTP/2, or a proxy that translates",
+        ));
+    }
+    match version {
+        Version::HTTP_2 => Protocol::Grpc,
+        _ => Protocol::Broken(Failure::bad_request(
+            "gRPC needs HTTP/2, and this request came over HTTP/1: a proxy between client and server probably speaks only HTTP/1",
+        )),
+    }
+}
+
+/// Answers one call; whatever goes wrong becomes a status.
+pub(crate) async fn answer(
+    services: Arc<Services>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Response<CallBody> {
+    let (mut head, content) = request.into_parts();
+    let mut meter = CallMeter::start(&services.metrics, head.uri.path());
+    let deadline =
+        headers::timeout(&head.headers).map(|timeout| Box::pin(tokio::time::sleep(timeout)));
+    let is_handshake = head.uri.path() == HANDSHAKE;
+    let timing = Arc::new(Timing::start(&services.world.clock));
+    let call = match is_handshake {
+        true => Ok(()),
+        false => caller::admit(&services, &mut head.headers, peer).and_then(|caller| {
+            let options = CallOptions::read(&head.headers)?;
+            let timing = Arc::clone(&timing);
+            head.extensions.insert(Arc::new(Call {
+                caller,
+                options,
+                timing,
+            }));
+            Ok(())
+        }),
+    };
+    let summary = CallSummary::of(&head, peer);
+    let mut deadline = deadline;
+    let response = match call {
+        Err(refused) => refused.into_http(),
+        Ok(()) => {
+            let mut server = FlightServiceServer::new(Flight::new(Arc::clone(&services)))
+                .accept_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Zstd)
+                .send_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Zstd)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX);
+            let answered = server.call(Request::from_parts(head, content));
+            let answered = async {
+                match answered.await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            };
+            match &mut deadline {
+                None => answered.await,
+                Some(deadline) => tokio::select! {
+                    response = answered => response,
+                    () = deadline => body::deadline_exceeded().into_http(),
+                },
+            }
+        }
+    };
+    let mut response = response;
+    let cluster_uuid = services.cluster_uuid.clone();
+    response
+        .headers_mut()
+        .insert(crate::http::CLUSTER_UUID, cluster_uuid);
+    if let Some(status) = Status::from_header_map(response.headers()) {
+        meter.ended(&status);
+        body::log(&summary, &status);
+    }
+    response.map(|inner| CallBody::new(inner, deadline, meter, summary, timing))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn calls_are_told_by_type_and_version() {
+        let of = |version, kind: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(kind) = kind {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            }
+            match protocol(version, &headers) {
+                Protocol::Http => "http".to_string(),
+                Protocol::Grpc => "grpc".to_string(),
+                Protocol::Broken(failure) => failure.status().as_u16().to_string(),
+            }
+        };
+        assert_eq!(of(Version::HTTP_2, Some("application/grpc")), "grpc");
+        assert_eq!(of(Version::HTTP_2, Some("application/grpc+proto")), "grpc");
+        assert_eq!(of(Version::HTTP_2, Some("application/json")), "http");
+        assert_eq!(of(Version::HTTP_2, None), "http");
+        assert_eq!(of(Version::HTTP_11, Some("application/grpc")), "400");
+        assert_eq!(
+            of(Version::HTTP_2, Some("application/grpc-web+proto")),
+            "415"
+        );
+        assert_eq!(of(Version::HTTP_11, Some("application/grpc-web")), "415");
+        assert_eq!(of(Version::HTTP_11, Some("text/plain")), "http");
+    }
+}
