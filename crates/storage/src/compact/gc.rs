@@ -74,10 +74,11 @@ async fn remove(live: &Live, path: &Path) -> Result<(), Error> {
 }
 
 /// Removes files and lists of earlier processes that the manifest does not name: attempts that were never committed, and
-/// removals that were not carried out. Answers how many.
-pub async fn remove_orphans(live: &Live) -> Result<usize, Error> {
+/// removals that were not carried out. What is on its way out, and may still be read, stays. Answers how many.
+pub async fn remove_orphans(live: &Live, garbage: &Garbage) -> Result<usize, Error> {
     let epoch = live.epoch().await;
-    let named = live.named_ids().await;
+    let mut named = live.named_ids().await;
+    named.extend(garbage.files.lock().iter().map(|file| file.entry.id));
     let mut removed = 0;
     for (folder, extension) in [
         (live.paths.data_files(), "parquet"),

@@ -202,7 +202,9 @@ impl Compactor {
     }
 
     async fn remove_orphans(&self) {
-        match gc::remove_orphans(&self.live).await {
+        // While files are being replaced, it is not certain which are left over.
+        let _turn = self.turn.lock().await;
+        match gc::remove_orphans(&self.live, &self.garbage).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed objects that an earlier process left"),
             Err(fault) => tracing::warn!(error = %fault, "cannot look for left-over objects"),
