@@ -45,5 +45,5 @@ mod error;
 pub use describe::{Description, ListedTable};
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use error::{Blame, blame};
-pub use placeholders::number_placeholders;
+pub use placeholders::{number_placeholders, placeholder_names};
 pub use runtime::{Error, ErrorKind};

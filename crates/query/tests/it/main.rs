@@ -4,6 +4,8 @@ mod node;
 
 mod script;
 
+mod describe;
+
 mod plans;
 
 mod results;

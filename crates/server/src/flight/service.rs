@@ -198,23 +198,6 @@ impl Flight {
             .map(|prepared| prepared.recalled_from(&self.services.bindings))
     }
 
-    /// The values with which a prepared statement is to be run.
-    async fn runs(
-        &self,
-        call: &Call,
-        database: &str,
-        prepared: &Prepared,
-    ) -> Result<Vec<Values>, Status> {
-        let described = self.describe(call.query(database, &prepared.text, Vec::new()));
-        let names: Vec<String> = described
-            .await?
-            .parameters
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
-        prepared.runs(&names)
-    }
-
     /// What a command answers with, when it takes no query to tell; `None` for statements.
     async fn list(
         &self,
@@ -269,7 +252,7 @@ impl Flight {
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let prepared = self.prepared(&statement.prepared_statement_handle)?;
-                let runs = self.runs(call, database, &prepared).await?;
+                let runs = prepared.runs()?;
                 let values = runs.into_iter().next().unwrap_or_default();
                 call.query(database, &prepared.text, values)
             }
@@ -302,7 +285,7 @@ impl Flight {
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let prepared = self.prepared(&statement.prepared_statement_handle)?;
-                let runs = self.runs(call, database, &prepared).await?;
+                let runs = prepared.runs()?;
                 self.rows_of_statement(call, database, &prepared.text, runs)
                     .await
             }
@@ -409,8 +392,7 @@ impl Flight {
                 {
                     prepared = prepared.bind(&messages)?;
                 }
-                let database = self.database(call, None)?;
-                let runs = self.runs(call, database, &prepared).await?;
+                let runs = prepared.runs()?;
                 let record_count = self.update(call, &prepared.text, Some(runs)).await?;
                 DoPutUpdateResult { record_count }.encode_to_vec()
             }
