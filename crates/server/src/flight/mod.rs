@@ -24,6 +24,8 @@ mod rows;
 
 mod service;
 
+mod session;
+
 mod sql_info;
 
 mod status;

@@ -39,7 +39,7 @@ use super::rows::{Batches, Messages, SILENCE_MAX, messages, whole};
 use super::status::{internal, invalid, status_of};
 use super::ticket::{self, Asked};
 use super::wire::wire_schema;
-use super::{browse, caller, sql_info, type_info};
+use super::{browse, caller, session, sql_info, type_info};
 use crate::Error;
 use crate::auth::Caller;
 use crate::http::Services;
@@ -512,8 +512,7 @@ impl FlightService for Flight {
         match action.r#type.as_str() {
             CREATE_PREPARED_STATEMENT => {
                 let prepared = self.prepare(&call, unpacked(&action)?).await?;
-                let body = prepared.as_any().encode_to_vec().into();
-                Ok(Response::new(one(Some(arrow_flight::Result { body }))))
+                Ok(result(prepared.as_any().encode_to_vec().into()))
             }
             CLOSE_PREPARED_STATEMENT => {
                 let close: ActionClosePreparedStatementRequest = unpacked(&action)?;
@@ -523,6 +522,9 @@ impl FlightService for Flight {
                 }
                 Ok(Response::new(one(None)))
             }
+            session::SET_OPTIONS => Ok(result(session::set_options(&action.body)?)),
+            session::GET_OPTIONS => Ok(result(session::options())),
+            session::CLOSE => Ok(result(session::closed())),
             other => Err(Status::unimplemented(format!(
                 "action {other} is not supported"
             ))),
@@ -541,6 +543,18 @@ impl FlightService for Flight {
             (
                 CLOSE_PREPARED_STATEMENT,
                 "Ends a prepared statement: takes ActionClosePreparedStatementRequest, gives nothing.",
+            ),
+            (
+                session::SET_OPTIONS,
+                "Sets catalog or schema, to what they are: takes SetSessionOptionsRequest, gives SetSessionOptionsResult.",
+            ),
+            (
+                session::GET_OPTIONS,
+                "Tells catalog and schema: takes GetSessionOptionsRequest, gives GetSessionOptionsResult.",
+            ),
+            (
+                session::CLOSE,
+                "Ends a session, of which nothing is kept: takes CloseSessionRequest, gives CloseSessionResult.",
             ),
         ];
         let actions = actions.map(|(name, description)| {
@@ -644,6 +658,11 @@ fn unsupported(command: &Command) -> Status {
     let name = command.type_url();
     let name = name.rsplit(['/', '.']).next().unwrap_or(name);
     Status::unimplemented(format!("{name} is not supported"))
+}
+
+/// The answer to an action.
+fn result(body: Bytes) -> Response<Answers<arrow_flight::Result>> {
+    Response::new(one(Some(arrow_flight::Result { body })))
 }
 
 fn one<T: Send + 'static>(
