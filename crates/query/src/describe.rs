@@ -55,6 +55,9 @@ impl QueryEngine {
     /// The catalog that every database is.
     pub const CATALOG: &'static str = CATALOG;
 
+    /// The schema of the tables that users write, where a statement looks for names.
+    pub const DEFAULT_SCHEMA: &'static str = SCHEMA;
+
     /// The schemas that every database has, sorted.
     pub const SCHEMAS: [&'static str; 3] = [INFORMATION_SCHEMA, SCHEMA, SYSTEM_SCHEMA];
 

@@ -58,6 +58,6 @@ pub use access::Access;
 pub use describe::{Description, ListedTable};
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use error::{Blame, blame};
-pub use placeholders::number_placeholders;
+pub use placeholders::{number_placeholders, placeholder_names};
 pub use runtime::{Error, ErrorKind};
 pub use system::{TokenEventRow, TokenEventRows};

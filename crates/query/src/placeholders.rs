@@ -50,7 +50,7 @@ pub fn number_placeholders(text: &str) -> Result<Cow<'_, str>, Error> {
 }
 
 /// The names of the placeholders, without `$`: numbers first, in their order, then names in that of their first appearance.
-pub(crate) fn placeholder_names(text: &str) -> Vec<String> {
+pub fn placeholder_names(text: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for token in tokens(text).unwrap_or_default() {
         if let Token::Placeholder(placeholder) = token.token {

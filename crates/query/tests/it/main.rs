@@ -6,6 +6,8 @@ mod node;
 
 mod script;
 
+mod describe;
+
 mod plans;
 
 mod results;

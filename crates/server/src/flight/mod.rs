@@ -24,6 +24,8 @@ mod rows;
 
 mod service;
 
+mod session;
+
 mod sql_info;
 
 mod status;
@@ -40,6 +42,7 @@ use std::sync::Arc;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
@@ -49,14 +52,14 @@ pub(crate) use self::bindings::Bindings;
 pub(crate) use self::body::CallBody;
 use self::headers::CallOptions;
 use self::service::{Call, Flight, Timing};
-use crate::http::Services;
 use crate::http::error::{CallSummary, Failure};
 use crate::http::metrics::CallMeter;
+use crate::http::{CLUSTER_UUID, Services};
 
 /// The most bytes of one message from a client, unpacked.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
-/// The one call that needs no token: it is there to fetch one.
+/// The one call that needs no token.
 const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
 
 /// Where a request goes, by its head.
@@ -98,41 +101,16 @@ pub(crate) async fn answer(
 ) -> Response<CallBody> {
     let (mut head, content) = request.into_parts();
     let mut meter = CallMeter::start(&services.metrics, head.uri.path());
-    let deadline =
-        headers::timeout(&head.headers).map(|timeout| Box::pin(tokio::time::sleep(timeout)));
-    let is_handshake = head.uri.path() == HANDSHAKE;
+    let mut deadline = headers::timeout(&head.headers)
+        .map(tokio::time::sleep)
+        .map(Box::pin);
     let timing = Arc::new(Timing::start(&services.world.clock));
-    let call = match is_handshake {
-        true => Ok(()),
-        false => caller::admit(&services, &mut head.headers, peer).and_then(|caller| {
-            let options = CallOptions::read(&head.headers)?;
-            let timing = Arc::clone(&timing);
-            head.extensions.insert(Arc::new(Call {
-                caller,
-                options,
-                timing,
-            }));
-            Ok(())
-        }),
-    };
+    let admitted = admit(&services, &mut head, &timing, peer);
     let summary = CallSummary::of(&head, peer);
-    let mut deadline = deadline;
-    let response = match call {
+    let mut response = match admitted {
         Err(refused) => refused.into_http(),
         Ok(()) => {
-            let mut server = FlightServiceServer::new(Flight::new(Arc::clone(&services)))
-                .accept_compressed(CompressionEncoding::Gzip)
-                .accept_compressed(CompressionEncoding::Zstd)
-                .send_compressed(CompressionEncoding::Gzip)
-                .send_compressed(CompressionEncoding::Zstd)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX);
-            let answered = server.call(Request::from_parts(head, content));
-            let answered = async {
-                match answered.await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
-            };
+            let answered = call(&services, Request::from_parts(head, content));
             match &mut deadline {
                 None => answered.await,
                 Some(deadline) => tokio::select! {
@@ -142,16 +120,47 @@ pub(crate) async fn answer(
             }
         }
     };
-    let mut response = response;
     let cluster_uuid = services.cluster_uuid.clone();
-    response
-        .headers_mut()
-        .insert(crate::http::CLUSTER_UUID, cluster_uuid);
+    response.headers_mut().insert(CLUSTER_UUID, cluster_uuid);
+    // A call that ends with its head has its status there.
     if let Some(status) = Status::from_header_map(response.headers()) {
         meter.ended(&status);
         body::log(&summary, &status);
     }
     response.map(|inner| CallBody::new(inner, deadline, meter, summary, timing))
+}
+
+/// Leaves in the head what the service has to know of the call; a handshake is let in unknown, as it is there to fetch a token.
+fn admit(
+    services: &Services,
+    head: &mut Parts,
+    timing: &Arc<Timing>,
+    peer: IpAddr,
+) -> Result<(), Status> {
+    if head.uri.path() == HANDSHAKE {
+        return Ok(());
+    }
+    let caller = caller::admit(services, &mut head.headers, peer)?;
+    let call = Call {
+        caller,
+        options: CallOptions::read(&head.headers)?,
+        timing: Arc::clone(timing),
+    };
+    head.extensions.insert(Arc::new(call));
+    Ok(())
+}
+
+async fn call(services: &Arc<Services>, request: Request<Incoming>) -> Response<tonic::body::Body> {
+    let mut server = FlightServiceServer::new(Flight::new(Arc::clone(services)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Zstd)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    match server.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use arrow_flight::FlightData;
 use arrow_flight::sql::Any;
 use bytes::Bytes;
 use prost::Message;
-use query::{Parameter, number_placeholders};
+use query::{Parameter, number_placeholders, placeholder_names};
 use tonic::Status;
 
 use super::bindings::{Bindings, Number};
@@ -120,11 +120,16 @@ impl Prepared {
         self
     }
 
-    /// The values of each run of the statement, whose placeholders are called `names`: one without any when nothing is bound.
-    pub(super) fn runs(&self, names: &[String]) -> Result<Vec<Values>, Status> {
-        if self.values.is_empty() {
-            return Ok(vec![Vec::new()]);
+    /// The values of each run of the statement: one without any when nothing is bound.
+    pub(super) fn runs(&self) -> Result<Vec<Values>, Status> {
+        match self.values.is_empty() {
+            true => Ok(vec![Vec::new()]),
+            false => self.runs_of(&placeholder_names(&self.text)),
         }
+    }
+
+    /// The runs of a statement whose placeholders are called `names`.
+    fn runs_of(&self, names: &[String]) -> Result<Vec<Values>, Status> {
         let batches = rows_of(&self.values)?;
         if names.is_empty() {
             return Ok(vec![Vec::new()]);

@@ -39,7 +39,7 @@ use super::rows::{Batches, Messages, SILENCE_MAX, messages, whole};
 use super::status::{internal, invalid, status_of};
 use super::ticket::{self, Asked};
 use super::wire::wire_schema;
-use super::{browse, caller, sql_info, type_info};
+use super::{browse, caller, session, sql_info, type_info};
 use crate::Error;
 use crate::authorization::Caller;
 use crate::http::Services;
@@ -200,23 +200,6 @@ impl Flight {
             .map(|prepared| prepared.recalled_from(&self.services.bindings))
     }
 
-    /// The values with which a prepared statement is to be run.
-    async fn runs(
-        &self,
-        call: &Call,
-        database: &str,
-        prepared: &Prepared,
-    ) -> Result<Vec<Values>, Status> {
-        let described = self.describe(call.query(database, &prepared.text, Vec::new()));
-        let names: Vec<String> = described
-            .await?
-            .parameters
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
-        prepared.runs(&names)
-    }
-
     /// What a command answers with, when it takes no query to tell; `None` for statements.
     async fn list(
         &self,
@@ -271,7 +254,7 @@ impl Flight {
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let prepared = self.prepared(&statement.prepared_statement_handle)?;
-                let runs = self.runs(call, database, &prepared).await?;
+                let runs = prepared.runs()?;
                 let values = runs.into_iter().next().unwrap_or_default();
                 call.query(database, &prepared.text, values)
             }
@@ -304,7 +287,7 @@ impl Flight {
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let prepared = self.prepared(&statement.prepared_statement_handle)?;
-                let runs = self.runs(call, database, &prepared).await?;
+                let runs = prepared.runs()?;
                 self.rows_of_statement(call, database, &prepared.text, runs)
                     .await
             }
@@ -411,8 +394,7 @@ impl Flight {
                 {
                     prepared = prepared.bind(&messages)?;
                 }
-                let database = self.database(call, None)?;
-                let runs = self.runs(call, database, &prepared).await?;
+                let runs = prepared.runs()?;
                 let record_count = self.update(call, &prepared.text, Some(runs)).await?;
                 DoPutUpdateResult { record_count }.encode_to_vec()
             }
@@ -532,8 +514,7 @@ impl FlightService for Flight {
         match action.r#type.as_str() {
             CREATE_PREPARED_STATEMENT => {
                 let prepared = self.prepare(&call, unpacked(&action)?).await?;
-                let body = prepared.as_any().encode_to_vec().into();
-                Ok(Response::new(one(Some(arrow_flight::Result { body }))))
+                Ok(result(prepared.as_any().encode_to_vec().into()))
             }
             CLOSE_PREPARED_STATEMENT => {
                 let close: ActionClosePreparedStatementRequest = unpacked(&action)?;
@@ -543,6 +524,9 @@ impl FlightService for Flight {
                 }
                 Ok(Response::new(one(None)))
             }
+            session::SET_OPTIONS => Ok(result(session::set_options(&action.body)?)),
+            session::GET_OPTIONS => Ok(result(session::options())),
+            session::CLOSE => Ok(result(session::closed())),
             other => Err(Status::unimplemented(format!(
                 "action {other} is not supported"
             ))),
@@ -561,6 +545,18 @@ impl FlightService for Flight {
             (
                 CLOSE_PREPARED_STATEMENT,
                 "Ends a prepared statement: takes ActionClosePreparedStatementRequest, gives nothing.",
+            ),
+            (
+                session::SET_OPTIONS,
+                "Sets catalog or schema, to what they are: takes SetSessionOptionsRequest, gives SetSessionOptionsResult.",
+            ),
+            (
+                session::GET_OPTIONS,
+                "Tells catalog and schema: takes GetSessionOptionsRequest, gives GetSessionOptionsResult.",
+            ),
+            (
+                session::CLOSE,
+                "Ends a session, of which nothing is kept: takes CloseSessionRequest, gives CloseSessionResult.",
             ),
         ];
         let actions = actions.map(|(name, description)| {
@@ -664,6 +660,11 @@ fn unsupported(command: &Command) -> Status {
     let name = command.type_url();
     let name = name.rsplit(['/', '.']).next().unwrap_or(name);
     Status::unimplemented(format!("{name} is not supported"))
+}
+
+/// The answer to an action.
+fn result(body: Bytes) -> Response<Answers<arrow_flight::Result>> {
+    Response::new(one(Some(arrow_flight::Result { body })))
 }
 
 fn one<T: Send + 'static>(

@@ -598,6 +598,14 @@ async fn what_there_is_can_be_browsed() {
         fetched(&mut client, info).await,
         "catalog_name,db_schema_name,table_name,column_name,key_name,key_sequence"
     );
+    // Drivers close a session that they think they have.
+    let mut close = Request::new(Action::new("CloseSession", ""));
+    close
+        .metadata_mut()
+        .insert("database", "d".parse().expect("text"));
+    let closed = client.inner_mut().do_action(close).await.expect("closes");
+    let closed: Vec<_> = closed.into_inner().try_collect().await.expect("closes");
+    assert_eq!(&closed[0].body[..], [8, 1]);
     let actions: Vec<_> = client
         .inner_mut()
         .list_actions(arrow_flight::Empty {})

@@ -55,7 +55,7 @@ async fn bound(batches: Vec<RecordBatch>, placeholders: &[&str]) -> String {
         Err(status) => return status.message().to_string(),
     };
     let prepared = Prepared::from_handle(&handle).expect("our own handle");
-    shown(prepared.runs(&names(placeholders)))
+    shown(prepared.runs_of(&names(placeholders)))
 }
 
 fn numbers(values: Vec<i64>) -> ArrayRef {
@@ -145,7 +145,7 @@ fn handles_are_ours_or_text() {
     assert_eq!(read.expect("our own handle"), prepared);
     let raw = Prepared::from_handle(&Bytes::from_static(b"SELECT ?, ?"));
     assert_eq!(raw.expect("text"), prepared);
-    assert_eq!(shown(prepared.runs(&names(&["1"]))), "");
+    assert_eq!(shown(prepared.runs()), "");
     for broken in [&b"\xff\xfe"[..], b"\x0a\xff"] {
         let status = Prepared::from_handle(&Bytes::from_static(broken)).expect_err("no text");
         assert_eq!(status.message(), "Invalid prepared statement handle");
@@ -165,7 +165,7 @@ async fn a_handle_from_before_finds_the_last_values() {
     bound.remember_in(&bindings);
     let recalled = |handle: &Bytes| {
         let prepared = Prepared::from_handle(handle).expect("our own handle");
-        shown(prepared.recalled_from(&bindings).runs(&names(&["1"])))
+        shown(prepared.recalled_from(&bindings).runs())
     };
     assert_eq!(recalled(&before), "1=7");
     assert_eq!(recalled(&bound.to_handle()), "1=7");
@@ -200,27 +200,27 @@ fn stream_with(options: IpcWriteOptions) -> Vec<u8> {
 fn no_values_make_it_panic_or_believe() {
     let one = names(&["1"]);
     let stream = stream_with(IpcWriteOptions::default());
-    assert!(forged(&stream).runs(&one).is_ok());
+    assert!(forged(&stream).runs_of(&one).is_ok());
     for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
         let options = IpcWriteOptions::default()
             .try_with_compression(Some(compression))
             .expect("options");
         assert_eq!(
-            shown(forged(&stream_with(options)).runs(&one)),
+            shown(forged(&stream_with(options)).runs_of(&one)),
             "parameters cannot be read: compressed buffers are not supported"
         );
     }
     // Whatever one changed byte, or a cut, does: an answer.
     for at in 0..stream.len() {
-        let _ = forged(&stream[..at]).runs(&one);
+        let _ = forged(&stream[..at]).runs_of(&one);
         for flip in [0x01, 0x80, 0xff] {
             let mut broken = stream.clone();
             broken[at] ^= flip;
-            let _ = forged(&broken).runs(&one);
+            let _ = forged(&broken).runs_of(&one);
         }
     }
     assert_eq!(
-        shown(forged(&vec![0; VALUES_BYTES_MAX + 100]).runs(&one)),
+        shown(forged(&vec![0; VALUES_BYTES_MAX + 100]).runs_of(&one)),
         "parameters are larger than 1048576 bytes"
     );
 }
