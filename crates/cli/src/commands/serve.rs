@@ -491,6 +491,32 @@ mod tests {
     }
 
     #[test]
+    fn certificates() {
+        let tls = |line: &str| {
+            let line = format!("--node-id n --object-store memory {line}");
+            config(&line)
+                .map(|config| config.tls)
+                .map_err(|fault| fault.to_string())
+        };
+        assert_eq!(tls("--tls-minimum-version tls-1.3"), Ok(None));
+        let files = |minimum_version| {
+            Ok(Some(TlsSettings {
+                certificate_file: PathBuf::from("/c"),
+                key_file: PathBuf::from("/k"),
+                minimum_version,
+            }))
+        };
+        let both = "--tls-cert /c --tls-key /k";
+        assert_eq!(tls(both), files(TlsVersion::Tls12));
+        let newest = format!("{both} --tls-minimum-version tls-1.3");
+        assert_eq!(tls(&newest), files(TlsVersion::Tls13));
+        let half =
+            Err("tls requires both a cert and a key file to be passed in to work".to_string());
+        assert_eq!(tls("--tls-cert /c"), half);
+        assert_eq!(tls("--tls-key /k"), half);
+    }
+
+    #[test]
     fn values_that_are_wrong() {
         for (value, expected) in [
             (
