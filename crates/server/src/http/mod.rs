@@ -189,7 +189,7 @@ async fn answer(
         }
         match route {
             Route::DeleteRows | Route::WriteV2 => refusal.into_coded(),
-            Route::QueryV1 => v1::query::unauthorized(services),
+            Route::QueryV1 => v1::query::unauthorized(services).for_any_origin(),
             _ => refusal,
         }
     })?;
@@ -264,7 +264,9 @@ async fn dispatch(
         Route::WriteV1 => v1::write::write_lines(services, head, permit, body).await,
         Route::QuerySql => v3::query::query_sql(services, head, permit, body).await,
         Route::QueryInfluxql => v3::influxql::query_influxql(services, head, permit, body).await,
-        Route::QueryV1 => v1::query::query(services, head, permit, body).await,
+        Route::QueryV1 => v1::query::query(services, head, permit, body)
+            .await
+            .map_err(Failure::for_any_origin),
         Route::ListDatabases => v3::database::list(services, head, permit).await,
         Route::CreateDatabase => v3::database::create(services, head, body).await,
         Route::UpdateDatabase => v3::database::update(services, head, body).await,
