@@ -1,5 +1,5 @@
-//! Clients of versions 1 and 2 as they are: the requests of Telegraf's three outputs, byte for byte in what matters, and the Python
-//! libraries themselves, where they can be had (`GNOMON_PYTHON` names a Python that has them).
+//! Clients of versions 1 and 2 as they are: the requests of Telegraf's three outputs, byte for byte in what matters, and the libraries
+//! for Python and Node themselves, where they can be had (`GNOMON_PYTHON` names a Python that has them).
 //!
 //! Not here: what each endpoint answers to what (`compat/scenarios`).
 
@@ -133,35 +133,64 @@ fn odd_content_types() {
     assert_eq!(rows, [json!({"n": 5})]);
 }
 
-#[test]
-fn python_libraries() {
-    let (server, token) = server();
-    let named = std::env::var_os("GNOMON_PYTHON");
-    let python = named.clone().unwrap_or_else(|| "python3".into());
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../compat/client_libraries.py"
-    );
-    let output = Command::new(&python)
-        .args([script, &server.url()])
-        .env("INFLUXDB3_AUTH_TOKEN", &token)
+/// Runs a script of `compat/` with a server's address and token; `false` when its libraries are missing and `must` does not say
+/// that they cannot be.
+#[track_caller]
+fn runs(mut interpreter: Command, script: &str, server: &Server, must: bool) -> bool {
+    let path = format!("{}/../../compat/{script}", env!("CARGO_MANIFEST_DIR"));
+    let output = interpreter
+        .args([path, server.url()])
+        .env("INFLUXDB3_AUTH_TOKEN", server.token())
         .env("NO_PROXY", "*")
         .output();
-    let output = match output {
+    match output {
         Err(fault) => {
-            assert!(named.is_none(), "{}: {fault}", python.display());
-            return;
+            assert!(!must, "{script}: {fault}");
+            false
         }
-        Ok(output) => output,
-    };
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    match output.status.code() {
-        Some(0) => {}
-        Some(77) if named.is_none() => return,
-        code => panic!("exit code {code:?}: {said}{complained}"),
+        Ok(output) => match output.status.code() {
+            Some(0) => true,
+            Some(77) if !must => false,
+            code => panic!(
+                "{script}: exit code {code:?}: {}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        },
     }
+}
 
+/// `GNOMON_NODE_PATH` names a folder of modules, `node_modules`, with the library.
+#[test]
+fn node_library() {
+    let (server, _) = server();
+    let modules = std::env::var_os("GNOMON_NODE_PATH");
+    let mut node = Command::new("node");
+    if let Some(modules) = &modules {
+        node.env("NODE_PATH", modules);
+    }
+    if !runs(node, "client_influx.js", &server, modules.is_some()) {
+        return;
+    }
+    let rows = server.query("npm", "SELECT host, time, usage FROM cpu ORDER BY time");
+    let row =
+        |host: &str, time: &str, usage: f64| json!({"host": host, "time": time, "usage": usage});
+    let expected = [
+        row("a b,c", "1970-01-01T00:00:10", 1.5),
+        row("a b,c", "1970-01-01T00:00:20", 1.5),
+        row("last", "1970-01-01T00:01:00", 2.5),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn python_libraries() {
+    let (server, _) = server();
+    let named = std::env::var_os("GNOMON_PYTHON");
+    let python = Command::new(named.as_deref().unwrap_or("python3".as_ref()));
+    if !runs(python, "client_libraries.py", &server, named.is_some()) {
+        return;
+    }
     let hosts = |database: &str| -> Vec<Value> {
         let by_host = "SELECT host, count(*) AS n FROM cpu GROUP BY host ORDER BY host";
         server.query(database, by_host)
