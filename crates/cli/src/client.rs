@@ -4,7 +4,7 @@
 //! A token goes into one header, marked sensitive, and nowhere else.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub(crate) struct ConnectionOptions {
     #[arg(long, env = "INFLUXDB3_AUTH_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<Secret>,
 
-    /// File with a certificate to trust besides those of the system
+    /// File with certificates of authorities to trust besides those of the system
     #[arg(long, env = "INFLUXDB3_TLS_CA", value_name = "PATH")]
     pub(crate) tls_ca: Option<PathBuf>,
 
@@ -98,7 +98,11 @@ impl fmt::Display for ClientError {
                 source,
             } => {
                 let cause = causes(source);
-                write!(formatter, "failed to send {method} {url} request: {cause}")
+                write!(formatter, "failed to send {method} {url} request: {cause}")?;
+                match advice(url, &cause) {
+                    Some(advice) => write!(formatter, " ({advice})"),
+                    None => Ok(()),
+                }
             }
             Self::BaseUrl(cause) => write!(formatter, "base URL error: {cause}"),
             Self::RequestUrl(cause) => write!(formatter, "request URL error: {cause}"),
@@ -143,12 +147,15 @@ impl Client {
                 "URL scheme is not allowed".to_string(),
             ));
         }
+        let is_verified = base.scheme() == "https" && !options.tls_no_verify;
         let mut builder = reqwest::Client::builder()
             .danger_accept_invalid_certs(options.tls_no_verify)
             // Reading the system's certificates takes longer than a whole plain request.
-            .tls_built_in_root_certs(base.scheme() == "https");
+            .tls_built_in_root_certs(is_verified);
         if let Some(path) = &options.tls_ca {
-            builder = builder.add_root_certificate(certificate(path)?);
+            for authority in authorities(path)? {
+                builder = builder.add_root_certificate(authority);
+            }
         }
         let http = builder
             .build()
@@ -271,16 +278,34 @@ fn bearer(token: &Secret) -> Result<HeaderValue, ClientError> {
     Ok(value)
 }
 
-fn certificate(path: &std::path::Path) -> Result<Certificate, ClientError> {
+/// The certificates in a file: one in DER when its name says so, otherwise any number in PEM.
+fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
     let bytes = std::fs::read(path)
         .map_err(|cause| ClientError::Io(format!("{}: {cause}", path.display())))?;
     let is_der = path.extension().is_some_and(|extension| extension == "der");
-    let certificate = match is_der {
-        true => Certificate::from_der(&bytes),
-        false => Certificate::from_pem(&bytes),
+    let fault = |told: &str| ClientError::Builder(format!("{}: {told}", path.display()));
+    let found = match is_der {
+        true => Certificate::from_der(&bytes).map(|certificate| vec![certificate]),
+        false => Certificate::from_pem_bundle(&bytes),
     };
-    certificate
-        .map_err(|cause| ClientError::Builder(format!("{}: {}", path.display(), causes(&cause))))
+    let found = found.map_err(|cause| fault(&causes(&cause)))?;
+    if found.is_empty() {
+        return Err(fault(
+            "no certificate in it, it should be PEM with BEGIN CERTIFICATE, or DER and named .der",
+        ));
+    }
+    Ok(found)
+}
+
+/// What to do about a connection that failed for want of trust, or by the wrong scheme.
+fn advice(url: &str, cause: &str) -> Option<&'static str> {
+    if cause.contains("invalid peer certificate: UnknownIssuer") {
+        return Some("name its authority with --tls-ca FILE");
+    }
+    if url.starts_with("https:") && cause.contains("InvalidContentType") {
+        return Some("does this server speak TLS? if not, ask with http");
+    }
+    None
 }
 
 /// The address without a name and password that may stand in it.

@@ -24,6 +24,8 @@ mod duration;
 
 mod memory_size;
 
+mod signals;
+
 use environment::Environment;
 
 #[cfg(not(target_env = "msvc"))]

@@ -12,6 +12,9 @@ pub enum Precision {
     Millisecond,
     Microsecond,
     Nanosecond,
+    /// Version 1 knows these two as well.
+    Minute,
+    Hour,
 }
 
 impl Precision {
@@ -42,6 +45,8 @@ impl Precision {
     /// How long the unit is; without one, as fine as the clock.
     fn length_ns(self) -> i64 {
         match self {
+            Self::Hour => 3_600_000_000_000,
+            Self::Minute => 60_000_000_000,
             Self::Second => 1_000_000_000,
             Self::Millisecond => 1_000_000,
             Self::Microsecond => 1_000,
@@ -84,6 +89,9 @@ mod tests {
         );
         assert_eq!(Precision::Second.to_ns(9_223_372_037), None);
         assert_eq!(Precision::Second.to_ns(i64::MIN), None);
+        assert_eq!(Precision::Minute.to_ns(-2), Some(-120_000_000_000));
+        assert_eq!(Precision::Hour.to_ns(2), Some(7_200_000_000_000));
+        assert_eq!(Precision::Hour.to_ns(2_562_048), None);
         assert_eq!(Precision::Nanosecond.to_ns(i64::MIN), Some(i64::MIN));
     }
 
@@ -96,6 +104,8 @@ mod tests {
         assert_eq!(Precision::Millisecond.truncate_ns(now_ns), 1_999_000_000);
         assert_eq!(Precision::Second.truncate_ns(now_ns), 1_000_000_000);
         assert_eq!(Precision::Second.truncate_ns(-now_ns), -1_000_000_000);
+        assert_eq!(Precision::Minute.truncate_ns(now_ns), 0);
+        assert_eq!(Precision::Hour.truncate_ns(now_ns), 0);
         assert_eq!(
             Precision::Second.truncate_ns(i64::MIN),
             -9_223_372_036_000_000_000

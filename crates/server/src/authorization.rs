@@ -83,6 +83,8 @@ pub(crate) enum Rule {
     System(SystemResource),
     /// One of these actions, on the database or table of the request.
     Data(&'static [Action]),
+    /// To be read before it is known what they need: statements that may need one of these actions, or another one of them.
+    Statement(&'static [Action]),
     /// One of these actions, on databases that do not exist yet.
     NewDatabase(&'static [Action]),
     Admin,
@@ -94,9 +96,10 @@ pub(crate) fn rule(route: Route) -> Rule {
         Route::Health => Rule::System(SystemResource::Health),
         Route::Ping => Rule::System(SystemResource::Ping),
         Route::Metrics => Rule::System(SystemResource::Metrics),
-        Route::WriteLp => Rule::Data(&[Action::Write]),
+        Route::WriteLp | Route::WriteV2 | Route::WriteV1 => Rule::Data(&[Action::Write]),
         // Whether a DELETE is allowed is asked again when the statement is known.
-        Route::QuerySql => Rule::Data(&[Action::Read]),
+        Route::QuerySql | Route::QueryInfluxql => Rule::Data(&[Action::Read]),
+        Route::QueryV1 => Rule::Statement(&[Action::Read, Action::Describe, Action::Create]),
         Route::ListDatabases => Rule::Data(&[Action::Describe, Action::Read]),
         Route::CreateDatabase => Rule::NewDatabase(&[Action::Create]),
         Route::UpdateDatabase | Route::SetDatabaseRetention | Route::ClearDatabaseRetention => {
@@ -125,6 +128,8 @@ pub(crate) fn rule(route: Route) -> Rule {
 pub(crate) struct Permit<'a> {
     caller: &'a Caller,
     actions: &'static [Action],
+    /// What a statement can be about; it allows nothing until [`Permit::for_statement`] says which.
+    of_statements: &'static [Action],
 }
 
 impl<'a> Permit<'a> {
@@ -135,7 +140,15 @@ impl<'a> Permit<'a> {
             Rule::Data(actions) | Rule::NewDatabase(actions) => actions,
             _ => &[],
         };
-        let permit = Self { caller, actions };
+        let of_statements = match rule {
+            Rule::Statement(actions) => actions,
+            _ => &[],
+        };
+        let permit = Self {
+            caller,
+            actions,
+            of_statements,
+        };
         let Caller::Known(authenticated) = caller else {
             return Ok(permit);
         };
@@ -146,7 +159,9 @@ impl<'a> Permit<'a> {
             _ if is_staged => false,
             Rule::AnyToken => true,
             Rule::System(resource) => held.allows_system(resource),
-            Rule::Data(actions) => actions.iter().any(|action| held.allows_somewhere(*action)),
+            Rule::Data(actions) | Rule::Statement(actions) => {
+                actions.iter().any(|action| held.allows_somewhere(*action))
+            }
             Rule::NewDatabase(actions) => actions
                 .iter()
                 .any(|action| held.allows(*action, Resource::EveryDatabase)),
@@ -157,6 +172,17 @@ impl<'a> Permit<'a> {
 
     pub(crate) fn caller(&self) -> &'a Caller {
         self.caller
+    }
+
+    /// The right to a statement that needs one of `actions`, none of which may be beyond the rule of the route.
+    pub(crate) fn for_statement(self, actions: &'static [Action]) -> Self {
+        let within = actions
+            .iter()
+            .all(|action| self.of_statements.contains(action));
+        Self {
+            actions: if within { actions } else { &[] },
+            ..self
+        }
     }
 
     /// All of a database. One that does not exist is as forbidden as one that is not the caller's, so that nobody learns which

@@ -68,6 +68,24 @@ impl Default for TokenSettings {
     }
 }
 
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    #[default]
+    Tls12,
+    Tls13,
+}
+
+/// What a port needs to speak TLS: docs/guide/tls.md.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// PEM: the server's certificate, then those between it and an authority that clients know.
+    pub certificate_file: PathBuf,
+    /// PEM: the key of the first certificate, without a password.
+    pub key_file: PathBuf,
+    pub minimum_version: TlsVersion,
+}
+
 /// Everything a node must know to start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -81,6 +99,8 @@ pub struct Config {
     /// How long a secret lives on that is replaced, when the request does not say.
     pub token_grace_period: Duration,
     pub tokens: TokenSettings,
+    /// Of all ports; without it they speak in the clear.
+    pub tls: Option<TlsSettings>,
     /// Of a body, before and after decompression.
     pub max_http_request_bytes: usize,
     pub wal_flush_interval: Duration,

@@ -33,13 +33,17 @@ mod http;
 
 mod recovery;
 
+mod tls;
+
 mod token_events;
 
 mod token_files;
 
 // What a caller needs to fill in a `Config` and to tell time.
 pub use catalog::Limits;
-pub use config::{AuthorizationExempt, Config, ObjectStoreKind, TokenSettings};
+pub use config::{
+    AuthorizationExempt, Config, ObjectStoreKind, TlsSettings, TlsVersion, TokenSettings,
+};
 pub use memory::{AskedMemory, Memory};
 pub use node::Node;
 pub use runtime::object_store::{Secret, remote};

@@ -25,6 +25,7 @@ use crate::http::encode::WholeResults;
 use crate::http::metrics::{MemoryCollector, Metrics};
 use crate::http::{Services, connections};
 use crate::recovery::Recovery;
+use crate::tls::Tls;
 use crate::token_events::{self, TokenEvents};
 use crate::token_files::TokenFiles;
 use crate::{Config, Error, ObjectStoreKind, bootstrap, store};
@@ -40,6 +41,7 @@ pub struct Node {
     address: SocketAddr,
     world: World,
     storage: Arc<Engine>,
+    tls: Option<Arc<Tls>>,
     stop_serving: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -66,6 +68,7 @@ impl Node {
 
     async fn start_in(world: &World, config: Config) -> Result<Self, Error> {
         let begun = world.clock.monotonic();
+        let tls = open_tls(world, &config).await?;
         store::try_out(&config.object_store, &config.node_id, world).await?;
         let catalog = Catalog::open(&config.node_id, world, config.limits)
             .await
@@ -75,7 +78,7 @@ impl Node {
         let storage = Engine::open(storage_config(&config), Arc::clone(&catalog), world.clone())
             .await
             .map_err(|cause| explain("failed to initialize write buffer", cause))?;
-        let served = Self::serve(world, &config, catalog, Arc::clone(&storage), events).await;
+        let served = Self::serve(world, &config, tls, catalog, Arc::clone(&storage), events).await;
         match &served {
             Ok(node) => {
                 let took_ms = (world.clock.monotonic().saturating_sub(begun)).as_millis();
@@ -93,6 +96,7 @@ impl Node {
     async fn serve(
         world: &World,
         config: &Config,
+        tls: Option<Arc<Tls>>,
         catalog: Arc<Catalog>,
         storage: Arc<Engine>,
         events: TokenEvents,
@@ -120,7 +124,7 @@ impl Node {
         let address = listener
             .local_addr()
             .map_err(|cause| Error::internal("the bound port has no address").with_source(cause))?;
-        open_recovery(world, config, &catalog, &events).await?;
+        open_recovery(world, config, tls.as_ref(), &catalog, &events).await?;
         if !config.without_auth {
             bootstrap::watch(address, world, Arc::clone(&catalog));
         }
@@ -131,10 +135,14 @@ impl Node {
                 .blocking(move || write_listener_file(&file, address))
                 .await??;
         }
+        if let Some(tls) = &tls {
+            tls.watch(&world.tasks);
+        }
         let stop_serving = CancellationToken::new();
         let serving = world.tasks.detach(connections::serve(
             Arc::new(services),
             listener,
+            tls.clone(),
             stop_serving.clone(),
             config.shutdown_timeout,
         ));
@@ -142,6 +150,7 @@ impl Node {
             address,
             world: world.clone(),
             storage,
+            tls,
             stop_serving,
             serving,
         })
@@ -150,6 +159,13 @@ impl Node {
     /// The address actually bound.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Reads the files of the TLS certificate again, where there is one; when they are wrong, the log says so and the old one stays.
+    pub async fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload(&self.world.tasks).await;
+        }
     }
 
     /// Resolves when the node can no longer serve, because another process has taken over what it stores; with the reason.
@@ -216,10 +232,20 @@ async fn token_events(
     Ok(events)
 }
 
+/// Reads certificate and key, where TLS is asked for: before anything else, as nothing else takes back so little.
+async fn open_tls(world: &World, config: &Config) -> Result<Option<Arc<Tls>>, Error> {
+    let Some(settings) = config.tls.clone() else {
+        return Ok(None);
+    };
+    let tls = world.tasks.blocking(|| Tls::open(settings)).await??;
+    Ok(Some(Arc::new(tls)))
+}
+
 /// Opens the recovery listener, where one is asked for.
 async fn open_recovery(
     world: &World,
     config: &Config,
+    tls: Option<&Arc<Tls>>,
     catalog: &Arc<Catalog>,
     events: &TokenEvents,
 ) -> Result<(), Error> {
@@ -238,7 +264,7 @@ async fn open_recovery(
     }
     let with_auth = !config.without_auth;
     let recovery = Recovery::new(world, Arc::clone(catalog), events.clone(), with_auth);
-    recovery.start(listener, address);
+    recovery.start(listener, address, tls.cloned());
     Ok(())
 }
 
@@ -384,6 +410,7 @@ fn log_settings(config: &Config) {
         without_auth = config.without_auth,
         disable_authz = ?config.disable_authz,
         tokens = ?config.tokens,
+        tls = ?config.tls,
         max_http_request_bytes = config.max_http_request_bytes,
         wal_flush_interval = ?config.wal_flush_interval,
         wal_snapshot_size = config.wal_snapshot_size,

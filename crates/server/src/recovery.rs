@@ -18,14 +18,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use runtime::World;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::connections::NodeExecutor;
 use crate::http::v3::token;
+use crate::tls::{self, Stream, Tls};
 use crate::token_events::{Event, EventKind, Protocol, TokenEvents};
 use crate::{Error, ErrorKind};
 
@@ -84,7 +84,7 @@ impl Recovery {
     }
 
     /// Serves `listener` in the background, until the first success or the end of the node.
-    pub(crate) fn start(self, listener: TcpListener, address: SocketAddr) {
+    pub(crate) fn start(self, listener: TcpListener, address: SocketAddr, tls: Option<Arc<Tls>>) {
         tracing::warn!(
             %address,
             "the recovery listener is open: whoever reaches it can give the operator token another secret, WITHOUT ANY TOKEN; \
@@ -98,10 +98,10 @@ impl Recovery {
             );
         }
         let tasks = self.world.tasks.clone();
-        tasks.spawn("recovery listener", Arc::new(self).serve(listener));
+        tasks.spawn("recovery listener", Arc::new(self).serve(listener, tls));
     }
 
-    async fn serve(self: Arc<Self>, listener: TcpListener) {
+    async fn serve(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<Tls>>) {
         let tasks = self.world.tasks.clone();
         let mut server = auto::Builder::new(NodeExecutor::new(tasks.clone()));
         server
@@ -109,6 +109,7 @@ impl Recovery {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT);
         server.http2().timer(TokioTimer::new());
+        let server = Arc::new(server);
         let draining = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -117,7 +118,19 @@ impl Recovery {
                 () = tasks.stopping() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.serve_connection(&server, &draining, stream, peer),
+                Ok((stream, peer)) => {
+                    let recovery = Arc::clone(&self);
+                    let (server, tls) = (Arc::clone(&server), tls.clone());
+                    let watcher = draining.watcher();
+                    drop(tasks.detach(async move {
+                        let greeted = tls::greet(tls.as_deref(), stream, peer, &recovery.stop);
+                        if let Some(stream) = greeted.await {
+                            recovery
+                                .serve_connection(&server, watcher, stream, peer)
+                                .await;
+                        }
+                    }));
+                }
                 Err(fault) => {
                     tracing::debug!(%fault, "the recovery listener cannot accept a connection");
                     if !tasks.pause(ACCEPT_PAUSE).await {
@@ -127,6 +140,7 @@ impl Recovery {
             }
         }
         drop(listener);
+        self.stop.cancel();
         self.closed.cancel();
         if tokio::time::timeout(DRAIN_LIMIT, draining.shutdown())
             .await
@@ -136,15 +150,15 @@ impl Recovery {
         }
     }
 
-    /// Any stream will do, so that the transport of the main port serves here as well.
-    fn serve_connection(
-        self: &Arc<Self>,
+    /// Runs one connection to its end.
+    async fn serve_connection(
+        self: Arc<Self>,
         server: &auto::Builder<NodeExecutor>,
-        draining: &GracefulShutdown,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        watcher: Watcher,
+        stream: Stream,
         peer: SocketAddr,
     ) {
-        let recovery = Arc::clone(self);
+        let recovery = self;
         let service = service_fn(move |request| {
             let recovery = Arc::clone(&recovery);
             async move { Ok::<_, Infallible>(recovery.answer(request, peer).await) }
@@ -152,12 +166,9 @@ impl Recovery {
         let connection = server
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        let connection = draining.watch(connection);
-        drop(self.world.tasks.detach(async move {
-            if let Err(fault) = connection.await {
-                tracing::debug!(%peer, %fault, "a connection to the recovery listener ended early");
-            }
-        }));
+        if let Err(fault) = watcher.watch(connection).await {
+            tracing::debug!(%peer, %fault, "a connection to the recovery listener ended early");
+        }
     }
 
     async fn answer(

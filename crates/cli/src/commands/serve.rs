@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use anyhow::bail;
 use server::{
-    AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, TokenSettings, memory,
+    AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, TlsSettings, TlsVersion,
+    TokenSettings, memory,
 };
 
 use crate::commands::object_store::ObjectStoreOptions;
 use crate::environment::Environment;
 use crate::logging::{self, LogOptions};
 use crate::memory_size::{self, MemorySize};
+use crate::signals::{HangUps, Signals};
 
 /// The revision of the source this binary was built from, or `unknown`.
 const REVISION: &str = env!("GNOMON_REVISION");
@@ -45,6 +47,18 @@ pub(crate) struct Options {
     /// Paths that need no token: health, ping, metrics, ready, pprof, node_stop
     #[arg(long, env = "INFLUXDB3_DISABLE_AUTHZ", value_name = "LIST", value_parser = parse_exempt)]
     disable_authz: Option<Exempt>,
+
+    /// PEM file with the certificate of the server and those of the authorities above it; read again when it changes
+    #[arg(long, env = "INFLUXDB3_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// PEM file with the private key of the certificate
+    #[arg(long, env = "INFLUXDB3_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// Oldest version of TLS to speak: tls-1.2 or tls-1.3
+    #[arg(long, env = "INFLUXDB3_TLS_MINIMUM_VERSION", value_name = "VERSION", default_value = "tls-1.2", value_parser = parse_tls_version)]
+    tls_minimum_version: TlsVersion,
 
     /// JSON file with an admin token to create at start, as made by `create token --admin --offline`
     #[arg(long, env = "INFLUXDB3_ADMIN_TOKEN_FILE", value_name = "FILE")]
@@ -233,19 +247,31 @@ fn exempt_path(name: &str) -> Option<AuthorizationExempt> {
     })
 }
 
+fn parse_tls_version(text: &str) -> Result<TlsVersion, String> {
+    match text {
+        "tls-1.2" => Ok(TlsVersion::Tls12),
+        "tls-1.3" => Ok(TlsVersion::Tls13),
+        _ => Err("Valid minimum version strings are tls-1.2 and tls-1.3".to_string()),
+    }
+}
+
 impl Options {
     pub(crate) async fn run(self: Box<Self>, environment: &Environment) -> anyhow::Result<()> {
         logging::initialize(&self.log, environment.refuses_color())?;
         let config = self.config(environment, memory_size::available_bytes())?;
         let mut signals = Signals::new()?;
+        let mut hang_ups = HangUps::new(config.tls.is_some())?;
         self.log_start(&config);
         let node = tokio::select! {
             started = Node::start(config) => started?,
             () = signals.received() => return Ok(()),
         };
-        let lost = tokio::select! {
-            fault = node.failed() => Some(fault),
-            () = signals.received() => None,
+        let lost = loop {
+            tokio::select! {
+                fault = node.failed() => break Some(fault),
+                () = signals.received() => break None,
+                () = hang_ups.received() => node.reload_certificate().await,
+            }
         };
         tracing::info!("stopping");
         let stopped = tokio::select! {
@@ -279,6 +305,7 @@ impl Options {
     fn config(&self, environment: &Environment, available_bytes: u64) -> anyhow::Result<Config> {
         Ok(Config {
             node_id: self.node.resolve(environment)?,
+            tls: self.tls()?,
             object_store: self.object_store.kind()?,
             http_bind: self.http_bind,
             tcp_listener_file_path: self.tcp_listener_file_path.clone(),
@@ -322,6 +349,18 @@ impl Options {
         })
     }
 
+    fn tls(&self) -> anyhow::Result<Option<TlsSettings>> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsSettings {
+                certificate_file: certificate.clone(),
+                key_file: key.clone(),
+                minimum_version: self.tls_minimum_version,
+            })),
+            (None, None) => Ok(None),
+            _ => bail!("tls requires both a cert and a key file to be passed in to work"),
+        }
+    }
+
     fn memory(&self, available_bytes: u64) -> anyhow::Result<Memory> {
         let bytes = |size: Option<MemorySize>| size.map(|size| size.bytes(available_bytes));
         let asked = AskedMemory {
@@ -342,45 +381,6 @@ fn bytes_of(size: MemorySize, available_bytes: u64) -> usize {
 /// Processors this process may use, which a control group may limit.
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-}
-
-/// Ctrl-C and, where it exists, SIGTERM. Once this exists, they no longer end the process by themselves.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(not(unix))]
-    interrupt: tokio::signal::windows::CtrlC,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: tokio::signal::windows::ctrl_c()?,
-        })
-    }
-
-    /// Resolves at the next signal.
-    async fn received(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        self.interrupt.recv().await;
-    }
 }
 
 #[cfg(test)]
@@ -488,6 +488,32 @@ mod tests {
         let before = format!("{asked} --auth-failures-per-minute 0");
         assert_eq!(recovery(&before).as_deref(), Some("127.0.0.1:8182"));
         assert_eq!(settings(&before).failures_per_minute, 0);
+    }
+
+    #[test]
+    fn certificates() {
+        let tls = |line: &str| {
+            let line = format!("--node-id n --object-store memory {line}");
+            config(&line)
+                .map(|config| config.tls)
+                .map_err(|fault| fault.to_string())
+        };
+        assert_eq!(tls("--tls-minimum-version tls-1.3"), Ok(None));
+        let files = |minimum_version| {
+            Ok(Some(TlsSettings {
+                certificate_file: PathBuf::from("/c"),
+                key_file: PathBuf::from("/k"),
+                minimum_version,
+            }))
+        };
+        let both = "--tls-cert /c --tls-key /k";
+        assert_eq!(tls(both), files(TlsVersion::Tls12));
+        let newest = format!("{both} --tls-minimum-version tls-1.3");
+        assert_eq!(tls(&newest), files(TlsVersion::Tls13));
+        let half =
+            Err("tls requires both a cert and a key file to be passed in to work".to_string());
+        assert_eq!(tls("--tls-cert /c"), half);
+        assert_eq!(tls("--tls-key /k"), half);
     }
 
     #[test]

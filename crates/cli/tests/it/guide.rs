@@ -9,10 +9,12 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::harness::certificates::Certificates;
 use crate::harness::{self, Server, Setup, eventually, temporary_folder};
 
 /// What the guides say, and what a test must not take for itself.
 const URL: &str = "http://127.0.0.1:8181";
+const SECURE_URL: &str = "https://localhost:8181";
 const RECOVERY_URL: &str = "http://127.0.0.1:8182";
 const SETTINGS: &str = "/etc/influxdb3";
 
@@ -24,6 +26,8 @@ struct Reader {
     folder: TempDir,
     data: BTreeMap<String, PathBuf>,
     server: Option<Server>,
+    /// Whether the server speaks TLS.
+    is_secure: bool,
     recovery: PathBuf,
 }
 
@@ -32,7 +36,12 @@ impl Reader {
         let folder = temporary_folder();
         let programs = folder.path().join("programs");
         std::fs::create_dir_all(&programs).expect("a folder");
-        std::fs::create_dir_all(folder.path().join("settings")).expect("a folder");
+        let settings = folder.path().join("settings");
+        std::fs::create_dir_all(&settings).expect("a folder");
+        let certificates = Certificates::new();
+        for name in ["server.pem", "server.key", "authority.pem"] {
+            std::fs::copy(certificates.file(name), settings.join(name)).expect("a copy");
+        }
         let binary = env!("CARGO_BIN_EXE_influxdb3");
         std::os::unix::fs::symlink(binary, programs.join("influxdb3")).expect("a link");
         std::fs::write(folder.path().join("variables"), "").expect("a file");
@@ -40,6 +49,7 @@ impl Reader {
             folder,
             data: BTreeMap::new(),
             server: None,
+            is_secure: false,
             recovery: PathBuf::new(),
         }
     }
@@ -91,6 +101,7 @@ impl Reader {
             }
         }
         std::fs::create_dir_all(&data).expect("a folder");
+        self.is_secure = arguments.iter().any(|word| word == "--tls-cert");
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.server = Some(Server::start(
             Setup::file(&data).with_auth().with(&arguments),
@@ -99,8 +110,17 @@ impl Reader {
 
     fn types(&self, line: &str) {
         let server = self.server.as_ref();
-        let url = server.map_or_else(|| URL.to_string(), Server::url);
-        let mut typed = line.replace(URL, &url).replace(SETTINGS, &self.settings());
+        let url = match server {
+            Some(server) if self.is_secure => {
+                format!("https://localhost:{}", server.address().port())
+            }
+            Some(server) => server.url(),
+            None => URL.to_string(),
+        };
+        let mut typed = line
+            .replace(URL, &url)
+            .replace(SECURE_URL, &url)
+            .replace(SETTINGS, &self.settings());
         if typed.contains(RECOVERY_URL) {
             eventually("the recovery listener tells its address", || {
                 std::fs::read_to_string(&self.recovery).is_ok_and(|told| !told.is_empty())
@@ -153,16 +173,32 @@ fn commands(guide: &str) -> Vec<String> {
     commands
 }
 
-#[test]
-fn tokens() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/tokens.md");
-    let guide = std::fs::read_to_string(path).expect("the guide");
+/// Types all of a guide, which has at least `commands_min` commands.
+#[track_caller]
+fn follow(name: &str, commands_min: usize) {
+    let guides = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
+    let guide = std::fs::read_to_string(guides.join(name)).expect("the guide");
     let commands = commands(&guide);
-    assert!(commands.len() > 30, "{commands:#?}");
+    assert!(commands.len() >= commands_min, "{commands:#?}");
     let mut reader = Reader::new();
     for command in &commands {
         reader.does(command);
     }
+}
+
+#[test]
+fn tokens() {
+    follow("tokens.md", 31);
+}
+
+#[test]
+fn tls() {
+    follow("tls.md", 12);
+}
+
+#[test]
+fn write() {
+    follow("write.md", 9);
 }
 
 #[test]

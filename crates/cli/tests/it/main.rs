@@ -26,6 +26,8 @@ mod token_commands;
 
 mod tokens;
 
+mod tls;
+
 mod token_rotation;
 
 mod token_secrets;
@@ -43,6 +45,8 @@ mod database;
 mod table;
 
 mod write;
+
+mod client_libraries;
 
 mod query;
 

@@ -1,19 +1,52 @@
 //! What clients of the reference rely on, row by row (spec/auth-tokens.md §17), through the real binary: now, after an orderly
 //! restart, and after kill -9.
 //!
-//! A row reaches its server only by `Server::url` and `Server::connect`, so that the same rows run wherever those lead. Rows of what this
-//! version does not have yet are tested as far as the gate goes: `/write`, `/query` and `/api/v2/write` let a good credential pass, whatever
-//! comes after that (row 3 to 5). Flight (6), TLS (13) and plugins (14) are for the files of those features.
+//! A row reaches its server only by `Server::url` and `Server::connect`, so that the same rows run wherever those lead. Row 13 is that every row runs twice, in the clear and over TLS. Flight (6) and plugins (14) are for the files
+//! of those features; versions of TLS are in `tls`.
+
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::http::{Answer, base64};
-use crate::harness::{Server, Setup, eventually, influxdb3, temporary_folder, token_in};
+use crate::harness::{Server, Setup, Transport, eventually, influxdb3, temporary_folder, token_in};
 
 const CREATE: &[&str] = &["create", "token", "--admin"];
 const UNAUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
 const MALFORMED: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
+
+/// Makes two tests of every row, over each transport.
+macro_rules! twice {
+    ($($(#[$attribute:meta])* $row:ident,)*) => {
+        mod over_http {
+            $($(#[$attribute])* #[test] fn $row() { super::$row(super::Transport::Plain); })*
+        }
+
+        mod over_tls {
+            $($(#[$attribute])* #[test] fn $row() { super::$row(super::Transport::Tls); })*
+        }
+    };
+}
+
+twice! {
+    row_1_the_first_caller_is_the_operator,
+    row_2_schemes_of_the_header,
+    rows_3_and_4_credentials_of_version_1,
+    row_5_credentials_of_version_2,
+    row_7_exempt_paths,
+    row_8_without_authentication_there_are_no_tokens,
+    row_9_the_operator_token_stays,
+    row_10_regenerating_over_the_main_port,
+    row_10_regenerating_over_the_recovery_listener,
+    row_10_recovery_where_there_is_nothing_to_recover,
+    #[cfg(target_os = "linux")]
+    row_10_there_is_no_recovery_listener_unless_asked_for,
+    row_11_named_admin_tokens,
+    row_12_a_token_made_offline,
+    row_12_tokens_with_permissions_made_offline,
+    the_listing_in_every_format,
+}
 
 /// A server with an operator token that can be left and entered again.
 struct Door {
@@ -24,9 +57,9 @@ struct Door {
 }
 
 impl Door {
-    fn open() -> Self {
+    fn open(transport: Transport) -> Self {
         let folder = temporary_folder();
-        let setup = Setup::file(folder.path()).with_auth();
+        let setup = Setup::file(folder.path()).with_auth().over(transport);
         let mut server = Server::start(setup.clone());
         let operator = server.create_token();
         Self {
@@ -101,9 +134,8 @@ fn is_good(server: &Server, token: &str) -> bool {
     }
 }
 
-#[test]
-fn row_1_the_first_caller_is_the_operator() {
-    let mut door = Door::open();
+fn row_1_the_first_caller_is_the_operator(transport: Transport) {
+    let mut door = Door::open(transport);
     let target = "/api/v3/configure/token/admin";
     door.always(|server| {
         for headers in [&[][..], &[("authorization", "nonsense")]] {
@@ -111,7 +143,7 @@ fn row_1_the_first_caller_is_the_operator() {
             expect(&second, 409, "token name already exists, _admin");
         }
     });
-    let server = Server::start(Setup::memory().with_auth());
+    let server = Server::start(Setup::memory().with_auth().over(transport));
     let first = ask(&server, "POST", target, &[], "ignored");
     assert_eq!(first.status, 201);
     let told = first.json();
@@ -124,9 +156,8 @@ fn row_1_the_first_caller_is_the_operator() {
     server.keeps_secrets(&[token]);
 }
 
-#[test]
-fn row_2_schemes_of_the_header() {
-    let mut door = Door::open();
+fn row_2_schemes_of_the_header(transport: Transport) {
+    let mut door = Door::open(transport);
     door.server().write("d", "second", "t v=1 1");
     let token = door.operator.clone();
     door.always(|server| {
@@ -170,16 +201,8 @@ fn row_2_schemes_of_the_header() {
     });
 }
 
-/// Asserts that the gate let a request pass: what is behind it answers, which may be that there is nothing.
-#[track_caller]
-fn passes(answer: &Answer) {
-    let through = matches!(answer.status, 200 | 204 | 404);
-    assert!(through, "{}: {}", answer.status, answer.text());
-}
-
-#[test]
-fn rows_3_and_4_credentials_of_version_1() {
-    let mut door = Door::open();
+fn rows_3_and_4_credentials_of_version_1(transport: Transport) {
+    let mut door = Door::open(transport);
     door.server().write("d", "second", "t v=1 1");
     let token = door.operator.clone();
     door.always(|server| {
@@ -188,14 +211,10 @@ fn rows_3_and_4_credentials_of_version_1() {
         let bearer = format!("Bearer {token}");
         let write =
             |target: &str, headers: &[(&str, &str)]| ask(server, "POST", target, headers, line);
-        passes(&write(
-            "/write?db=d&precision=s",
-            &[("authorization", &basic)],
-        ));
-        passes(&write(
-            &format!("/write?db=d&precision=s&u=ignored&p={token}"),
-            &[],
-        ));
+        let by_header = write("/write?db=d&precision=s", &[("authorization", &basic)]);
+        expect(&by_header, 204, "");
+        let in_url = format!("/write?db=d&precision=s&u=ignored&p={token}");
+        expect(&write(&in_url, &[]), 204, "");
         let malformed = ask(
             server,
             "GET",
@@ -205,12 +224,11 @@ fn rows_3_and_4_credentials_of_version_1() {
         );
         expect(&malformed, 400, MALFORMED);
 
-        for target in ["/query?db=d&q=SELECT+v+FROM+t", "/write?db=d&precision=s"] {
-            let method = if target.starts_with("/query") {
-                "GET"
-            } else {
-                "POST"
-            };
+        for (method, target, good) in [
+            ("GET", "/query?q=SHOW+DATABASES", 200),
+            ("POST", "/query?q=SHOW+DATABASES", 200),
+            ("POST", "/write?db=d&precision=s", 204),
+        ] {
             let with =
                 |target: &str, headers: &[(&str, &str)]| ask(server, method, target, headers, line);
             expect(&with(target, &[]), 401, UNAUTHENTICATED);
@@ -222,19 +240,24 @@ fn rows_3_and_4_credentials_of_version_1() {
             // The query string is stronger than the header.
             let both = with(&format!("{target}&p=wrong"), &[("authorization", &bearer)]);
             expect(&both, 401, UNAUTHENTICATED);
-            passes(&with(&format!("{target}&p={token}"), &[]));
-            passes(&with(
-                &format!("{target}&p={token}"),
-                &[("authorization", "nonsense")],
-            ));
-            passes(&with(target, &[("authorization", &bearer)]));
+            let taken = |answer: Answer| {
+                assert_eq!(answer.status, good, "{target}: {}", answer.text());
+                if good == 200 {
+                    let names = r#""values":[["_internal"],["d"]]"#;
+                    assert!(answer.text().contains(names), "{}", answer.text());
+                }
+            };
+            let in_url = format!("{target}&p={token}");
+            taken(with(&in_url, &[]));
+            taken(with(&in_url, &[("authorization", "nonsense")]));
+            taken(with(target, &[("authorization", &bearer)]));
+            taken(with(target, &[("authorization", &basic)]));
         }
     });
 }
 
-#[test]
-fn row_5_credentials_of_version_2() {
-    let mut door = Door::open();
+fn row_5_credentials_of_version_2(transport: Transport) {
+    let mut door = Door::open(transport);
     let bearer = format!("Token {}", door.operator);
     door.always(|server| {
         let write = |headers: &[(&str, &str)]| {
@@ -251,12 +274,14 @@ fn row_5_credentials_of_version_2() {
             expect(&refused, 401, UNAUTHENTICATED);
             assert_eq!(refused.json()["error"], "the request was not authenticated");
         }
-        passes(&write(&[("authorization", &bearer)]));
+        expect(&write(&[("authorization", &bearer)]), 204, "");
+        // Whether a request passes is asked before what is wrong with it.
+        let nothing = ask(server, "POST", "/api/v2/write", &[], "");
+        expect(&nothing, 401, UNAUTHENTICATED);
     });
 }
 
-#[test]
-fn row_7_exempt_paths() {
+fn row_7_exempt_paths(transport: Transport) {
     const PATHS: [(&str, &str); 3] = [
         ("health", "/health"),
         ("ping", "/ping"),
@@ -269,7 +294,7 @@ fn row_7_exempt_paths() {
             .enumerate()
             .filter_map(|(at, (name, _))| listed(at).then_some(*name))
             .collect();
-        let mut setup = Setup::memory().with_auth();
+        let mut setup = Setup::memory().with_auth().over(transport);
         if !names.is_empty() {
             setup = setup.with(&["--disable-authz", &names.join(",")]);
         }
@@ -288,9 +313,8 @@ fn row_7_exempt_paths() {
     }
 }
 
-#[test]
-fn row_8_without_authentication_there_are_no_tokens() {
-    let server = Server::start(Setup::memory());
+fn row_8_without_authentication_there_are_no_tokens(transport: Transport) {
+    let server = Server::start(Setup::memory().over(transport));
     for (method, target) in [
         ("POST", "/api/v3/configure/token/admin"),
         ("POST", "/api/v3/configure/token/admin/regenerate"),
@@ -311,9 +335,8 @@ fn row_8_without_authentication_there_are_no_tokens() {
     assert!(named.starts_with(told), "{named}");
 }
 
-#[test]
-fn row_9_the_operator_token_stays() {
-    let mut door = Door::open();
+fn row_9_the_operator_token_stays(transport: Transport) {
+    let mut door = Door::open(transport);
     let bearer = format!("Bearer {}", door.operator);
     door.always(|server| {
         let delete =
@@ -344,21 +367,22 @@ fn row_9_the_operator_token_stays() {
     });
 }
 
-#[test]
-fn row_10_regenerating_over_the_main_port() {
-    let mut door = Door::open();
+fn row_10_regenerating_over_the_main_port(transport: Transport) {
+    let mut door = Door::open(transport);
     let named = token_in(&door.cli(CREATE, &["--name", "ci"]));
     let old = door.operator.clone();
     // A command without a token must not get one.
-    let nobody = influxdb3(&[
+    let url = door.server().url();
+    let line = [
         "create",
         "token",
         "--admin",
         "--regenerate",
         "--yes",
         "--host",
-        &door.server().url(),
-    ]);
+        &url,
+    ];
+    let nobody = door.server().influxdb3(&line, b"");
     let told = nobody.succeeded();
     assert!(
         told.starts_with("Failed to create token, error: ApiError { code: 401"),
@@ -390,19 +414,19 @@ fn row_10_regenerating_over_the_main_port() {
         "--token",
         &named,
     ];
-    let told = influxdb3(&line).succeeded();
+    let told = door.server().influxdb3(&line, b"").succeeded();
     assert!(told.contains("code: 403"), "{told}");
     assert!(is_good(door.server(), &new));
 }
 
 /// The address of the recovery listener of a server that was told to write it to `file`.
-fn recovery_url(file: &std::path::Path) -> String {
+fn recovery_address(file: &std::path::Path) -> SocketAddr {
     let mut told = String::new();
     eventually("the recovery listener tells its address", || {
         told = std::fs::read_to_string(file).unwrap_or_default();
         !told.is_empty()
     });
-    format!("http://{told}")
+    told.parse().expect("an address")
 }
 
 /// Starts a server whose recovery listener writes its address to `file`.
@@ -416,21 +440,20 @@ fn with_recovery(setup: Setup, file: &std::path::Path) -> Server {
     ]))
 }
 
-#[test]
-fn row_10_regenerating_over_the_recovery_listener() {
-    let mut door = Door::open();
+fn row_10_regenerating_over_the_recovery_listener(transport: Transport) {
+    let mut door = Door::open(transport);
     let named = token_in(&door.cli(CREATE, &["--name", "ci"]));
     let old = door.operator.clone();
     door.server.take().expect("it runs").stop();
     let folder = temporary_folder();
     let file = folder.path().join("recovery");
     let mut server = with_recovery(door.setup.clone(), &file);
-    let recovery = recovery_url(&file);
+    let address = recovery_address(&file);
+    let recovery = server.url_of(address);
 
-    let address = recovery.strip_prefix("http://").expect("an address");
     let ask_recovery = |method: &str, target: &str| {
-        let address = address.parse().expect("an address");
-        crate::harness::http::Connection::open(address)
+        server
+            .connect_to(address)
             .and_then(|mut connection| connection.ask_with(method, target, &[], b""))
             .expect("an answer")
     };
@@ -450,15 +473,13 @@ fn row_10_regenerating_over_the_recovery_listener() {
         "--host",
         &recovery,
     ];
-    let folder = temporary_folder();
-    let mut command = crate::harness::binary(folder.path());
-    command.args(line);
-    let new = token_in(&crate::harness::run(command, b"yes").succeeded());
+    let new = token_in(&server.influxdb3(&line, b"yes").succeeded());
 
     // Once only; the rest of the server goes on.
     let mut again = String::new();
     eventually("the recovery listener is closed", || {
-        again = influxdb3(&[&line[..], &["--yes"]].concat()).succeeded();
+        let line = [&line[..], &["--yes"]].concat();
+        again = server.influxdb3(&line, b"").succeeded();
         again.contains("ConnectError")
     });
     assert!(!is_good(&server, &old));
@@ -474,13 +495,13 @@ fn row_10_regenerating_over_the_recovery_listener() {
     });
 }
 
-#[test]
-fn row_10_recovery_where_there_is_nothing_to_recover() {
+fn row_10_recovery_where_there_is_nothing_to_recover(transport: Transport) {
     for setup in [Setup::memory(), Setup::memory().with_auth()] {
+        let setup = setup.over(transport);
         let folder = temporary_folder();
         let file = folder.path().join("recovery");
-        let _server = with_recovery(setup, &file);
-        let url = recovery_url(&file);
+        let server = with_recovery(setup, &file);
+        let url = server.url_of(recovery_address(&file));
         let line = [
             "create",
             "token",
@@ -492,7 +513,7 @@ fn row_10_recovery_where_there_is_nothing_to_recover() {
         ];
         // It stays open: twice the same.
         for _ in 0..2 {
-            let told = influxdb3(&line).succeeded();
+            let told = server.influxdb3(&line, b"").succeeded();
             assert!(
                 told.contains("missing admin token, cannot update"),
                 "{told}"
@@ -502,15 +523,13 @@ fn row_10_recovery_where_there_is_nothing_to_recover() {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
-fn row_10_there_is_no_recovery_listener_unless_asked_for() {
-    let server = Server::start(Setup::memory().with_auth());
+fn row_10_there_is_no_recovery_listener_unless_asked_for(transport: Transport) {
+    let server = Server::start(Setup::memory().with_auth().over(transport));
     assert_eq!(server.listening_ports(), [server.address().port()]);
 }
 
-#[test]
-fn row_11_named_admin_tokens() {
-    let mut door = Door::open();
+fn row_11_named_admin_tokens(transport: Transport) {
+    let mut door = Door::open(transport);
     let create = |door: &Door, arguments: &[&str]| door.cli(CREATE, arguments);
     let ci = token_in(&create(&door, &["--name", "ci"]));
     let told = create(&door, &["--name", "ci"]);
@@ -524,13 +543,14 @@ fn row_11_named_admin_tokens() {
     let made = std::time::Instant::now();
     assert!(is_good(door.server(), &brief) || made.elapsed().as_secs() >= 2);
     let later = token_in(&create(&door, &["--name", "later", "--expiry", "1d"]));
-    let host = door.server().url();
-    let as_ci = |words: &[&str], host: &str| {
-        influxdb3(&[words, &["--host", host, "--token", &ci]].concat())
+    let run_as = |door: &Door, token: &str, words: &[&str]| {
+        let server = door.server();
+        let host = server.url();
+        server.influxdb3(&[words, &["--host", &host, "--token", token]].concat(), b"")
     };
-    as_ci(&["create", "database", "by_ci"], &host).succeeded();
+    run_as(&door, &ci, &["create", "database", "by_ci"]).succeeded();
     eventually("the token has expired", || !is_good(door.server(), &brief));
-    let refused = influxdb3(&["show", "databases", "--host", &host, "--token", &brief]).failed(1);
+    let refused = run_as(&door, &brief, &["show", "databases"]).failed(1);
     assert!(refused.contains("[401 Unauthorized]"), "{refused}");
 
     door.always(|server| {
@@ -543,8 +563,8 @@ fn row_11_named_admin_tokens() {
     // By the operator, and by itself.
     let told = door.cli(&["delete", "token"], &["--token-name", "later", "--yes"]);
     assert_eq!(told, "Token \"later\" deleted successfully\n");
-    let host = door.server().url();
-    as_ci(&["delete", "token", "--token-name", "ci", "--yes"], &host).succeeded();
+    let words = ["delete", "token", "--token-name", "ci", "--yes"];
+    run_as(&door, &ci, &words).succeeded();
     door.always(|server| {
         assert!(!is_good(server, &ci) && !is_good(server, &later));
         let listed = server
@@ -565,8 +585,7 @@ fn row_11_named_admin_tokens() {
     assert_eq!(rows, [json!({"token_id": 4})]);
 }
 
-#[test]
-fn row_12_a_token_made_offline() {
+fn row_12_a_token_made_offline(transport: Transport) {
     let folder = temporary_folder();
     let file = folder.path().join("admin.json");
     let file = file.to_str().expect("a plain path");
@@ -587,6 +606,7 @@ fn row_12_a_token_made_offline() {
     let data = temporary_folder();
     let setup = Setup::file(data.path())
         .with_auth()
+        .over(transport)
         .with(&["--admin-token-file", file]);
     for start in 0..2 {
         let mut server = Server::start(setup.clone());
@@ -608,8 +628,7 @@ fn row_12_a_token_made_offline() {
     }
 }
 
-#[test]
-fn row_12_tokens_with_permissions_made_offline() {
+fn row_12_tokens_with_permissions_made_offline(transport: Transport) {
     let folder = temporary_folder();
     let file = folder.path().join("tokens.json");
     let file = file.to_str().expect("a plain path");
@@ -634,6 +653,7 @@ fn row_12_tokens_with_permissions_made_offline() {
     let data = temporary_folder();
     let setup = Setup::file(data.path())
         .with_auth()
+        .over(transport)
         .with(&["--permission-tokens-file", file]);
     for start in 0..2 {
         let mut server = Server::start(setup.clone());
@@ -665,9 +685,8 @@ fn row_12_tokens_with_permissions_made_offline() {
     }
 }
 
-#[test]
-fn the_listing_in_every_format() {
-    let mut door = Door::open();
+fn the_listing_in_every_format(transport: Transport) {
+    let mut door = Door::open(transport);
     door.cli(CREATE, &["--name", "ci", "--expiry", "1d"]);
     let folder = temporary_folder();
     door.always(|server| {

@@ -26,6 +26,7 @@ fn ask(text: &str, parameters: Vec<(String, Parameter)>) -> Query {
         text: text.to_string(),
         parameters,
         may_delete: true,
+        access: query::Access::Everything,
     }
 }
 
@@ -178,7 +179,7 @@ async fn tables_are_listed_by_schema_and_name() {
     let node = node().await;
     let tables = node
         .queries
-        .tables("db", true)
+        .tables("db", &query::Access::Everything, true)
         .await
         .expect("the database exists");
     let named = |schema: &str| -> Vec<&str> {
@@ -205,14 +206,14 @@ async fn tables_are_listed_by_schema_and_name() {
     );
     let names_only = node
         .queries
-        .tables("db", false)
+        .tables("db", &query::Access::Everything, false)
         .await
         .expect("the database exists");
     assert!(names_only.iter().all(|table| table.columns.is_none()));
     assert_eq!(names_only.len(), tables.len());
     let error = node
         .queries
-        .tables("nowhere", false)
+        .tables("nowhere", &query::Access::Everything, false)
         .await
         .expect_err("no such database");
     assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -1,5 +1,8 @@
 //! Every endpoint has cases in `testdata/authorization.txt`, which `tests/it/authorization.rs` runs against a node.
 
+use catalog::{AskedPermission, AskedPermissions, Catalog, Limits, TokenRequest};
+use runtime::{Random, SystemClock, Tasks, World, object_store};
+
 use crate::http::router::{ENDPOINTS, Route};
 
 use super::*;
@@ -60,4 +63,47 @@ fn one_endpoint_is_open_and_two_take_staged_secrets() {
         with(Rule::AnySecret),
         [Route::DescribeOwnToken, Route::ConfirmRotation]
     );
+}
+
+/// Nothing is allowed until a statement says what it needs, nor when that is more than the route's rule has.
+#[tokio::test]
+async fn a_statement_is_allowed_no_more_than_its_route() {
+    let world = World {
+        clock: Arc::new(SystemClock::new()),
+        random: Random::seeded(1),
+        store: object_store::in_memory(),
+        tasks: Tasks::new(),
+    };
+    let catalog = Catalog::open("node", &world, Limits::default())
+        .await
+        .expect("it opens");
+    let everything = "db:*:create,describe,read,write,delete";
+    let everything = AskedPermission::parse(everything).expect("a permission");
+    let request = TokenRequest {
+        name: "t".to_string(),
+        description: None,
+        expiry_ms: None,
+        permissions: AskedPermissions::Listed(vec![everything]),
+    };
+    let made = catalog.create_token(request, &Asker::Node).await;
+    let secret = made.expect("a token").secret;
+    let caller = Caller::Known(
+        catalog
+            .authenticate(secret.as_bytes())
+            .expect("it is valid"),
+    );
+    let snapshot = catalog.snapshot();
+    let of_route = |route| Permit::for_route(route, &caller).expect("the route is allowed");
+
+    let permit = of_route(Route::QueryV1);
+    let is_allowed = |permit: Permit<'_>| permit.database(&snapshot, "d").is_ok();
+    assert!(!is_allowed(permit));
+    assert!(is_allowed(permit.for_statement(&[Action::Read])));
+    assert!(!is_allowed(permit.for_statement(&[Action::Delete])));
+    assert!(!is_allowed(
+        permit.for_statement(&[Action::Read, Action::Write])
+    ));
+    let permit = of_route(Route::QuerySql);
+    assert!(is_allowed(permit));
+    assert!(!is_allowed(permit.for_statement(&[Action::Read])));
 }

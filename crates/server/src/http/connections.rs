@@ -1,7 +1,8 @@
 //! Connections: accepting them, serving requests on them, and letting them end in peace.
 //!
-//! HTTP/1.1, HTTP/2 (by its preface) and gRPC on it share one port. The accept loop outlives every accept error; on stop it closes the
-//! port, lets running requests finish up to a limit, then cuts what is left. Not here: what a request means (`http::handle`).
+//! HTTP/1.1, HTTP/2 (by its preface) and gRPC on it share one port, in the clear or over TLS (`tls`). The accept loop outlives every accept
+//! error; on stop it closes the port, lets running requests finish up to a limit, then cuts what is left. Not here: what a request
+//! means (`http::handle`).
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,8 +18,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use runtime::Tasks;
@@ -26,6 +27,7 @@ use runtime::Tasks;
 use super::response::ResponseBody;
 use super::{Services, handle};
 use crate::flight::{self, CallBody, Protocol};
+use crate::tls::{self, Stream, Tls};
 
 /// Rest after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -59,10 +61,11 @@ where
     }
 }
 
-/// Serves `listener` until `stop` is cancelled, then drains for at most `drain_limit`.
+/// Serves `listener`, over TLS where there is one, until `stop` is cancelled, then drains for at most `drain_limit`.
 pub(crate) async fn serve(
     services: Arc<Services>,
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
     drain_limit: Duration,
 ) {
@@ -77,6 +80,7 @@ pub(crate) async fn serve(
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
+    let server = Arc::new(server);
     let draining = GracefulShutdown::new();
     let cut = CancellationToken::new();
 
@@ -87,9 +91,16 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = serve_connection(&services, &server, &draining, stream, peer);
-                let cut = cut.clone();
+                let (services, server) = (Arc::clone(&services), Arc::clone(&server));
+                let (tls, stop, cut) = (tls.clone(), stop.clone(), cut.clone());
+                let watcher = draining.watcher();
                 drop(tasks.detach(async move {
+                    let connection = async {
+                        let greeted = tls::greet(tls.as_deref(), stream, peer, &stop);
+                        if let Some(stream) = greeted.await {
+                            serve_connection(services, &server, watcher, stream, peer).await;
+                        }
+                    };
                     tokio::select! {
                         () = connection => {}
                         () = cut.cancelled() => {}
@@ -122,18 +133,14 @@ pub(crate) async fn serve(
     }
 }
 
-/// Prepares one connection; the returned future runs it to its end.
-fn serve_connection(
-    services: &Arc<Services>,
+/// Runs one connection to its end.
+async fn serve_connection(
+    services: Arc<Services>,
     server: &auto::Builder<NodeExecutor>,
-    draining: &GracefulShutdown,
-    stream: TcpStream,
+    watcher: Watcher,
+    stream: Stream,
     peer: SocketAddr,
-) -> impl Future<Output = ()> + Send + 'static {
-    if let Err(fault) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %fault, "cannot turn off delayed sending");
-    }
-    let services = Arc::clone(services);
+) {
     let service = service_fn(move |request| {
         let services = Arc::clone(&services);
         async move { Ok::<_, Infallible>(respond(services, request, peer).await) }
@@ -141,11 +148,8 @@ fn serve_connection(
     let connection = server
         .serve_connection(TokioIo::new(stream), service)
         .into_owned();
-    let connection = draining.watch(connection);
-    async move {
-        if let Err(fault) = connection.await {
-            tracing::debug!(%peer, %fault, "connection ended early");
-        }
+    if let Err(fault) = watcher.watch(connection).await {
+        tracing::debug!(%peer, %fault, "connection ended early");
     }
 }
 

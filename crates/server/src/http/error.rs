@@ -7,7 +7,9 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -38,6 +40,8 @@ pub(crate) struct Failure {
     reason: String,
     /// When a client should come again, where that is known better than by the status.
     retry_after_s: Option<u64>,
+    /// Whether pages of other origins may read the answer.
+    any_origin: bool,
 }
 
 impl Failure {
@@ -49,6 +53,7 @@ impl Failure {
             reason: message.clone(),
             body: message,
             retry_after_s: None,
+            any_origin: false,
         }
     }
 
@@ -61,6 +66,7 @@ impl Failure {
             body,
             reason,
             retry_after_s: None,
+            any_origin: false,
         }
     }
 
@@ -85,6 +91,7 @@ impl Failure {
                 body,
                 reason: message.to_string(),
                 retry_after_s: None,
+                any_origin: false,
             },
             Err(fault) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()),
         }
@@ -192,6 +199,12 @@ impl Failure {
         self
     }
 
+    /// The same failure, for pages of any origin to read (spec/http-api.md §1.4).
+    pub(crate) fn for_any_origin(mut self) -> Self {
+        self.any_origin = true;
+        self
+    }
+
     /// The same failure with `prefix` before its text.
     pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
         self.reason.insert_str(0, prefix);
@@ -210,6 +223,12 @@ impl Failure {
     pub(crate) fn into_response(self) -> Response<ResponseBody> {
         let mut response = Response::new(ResponseBody::full(self.body));
         *response.status_mut() = self.status;
+        if self.any_origin {
+            let any = HeaderValue::from_static("*");
+            response
+                .headers_mut()
+                .insert(ACCESS_CONTROL_ALLOW_ORIGIN, any);
+        }
         if matches!(
             self.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -229,6 +248,7 @@ impl Failure {
             body: body.to_string(),
             reason: reason.to_string(),
             retry_after_s: None,
+            any_origin: false,
         }
     }
 }

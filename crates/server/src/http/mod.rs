@@ -21,9 +21,13 @@ pub(crate) mod response;
 
 pub(crate) mod router;
 
+pub(crate) mod v1;
+
 pub(crate) mod v2;
 
 pub(crate) mod v3;
+
+pub(crate) mod write;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -187,7 +191,8 @@ async fn answer(
             services.token_events.refused(attempt.saying(path));
         }
         match route {
-            Route::DeleteRows => refusal.into_coded(),
+            Route::DeleteRows | Route::WriteV2 => refusal.into_coded(),
+            Route::QueryV1 => v1::query::unauthorized(services).for_any_origin(),
             _ => refusal,
         }
     })?;
@@ -272,11 +277,17 @@ async fn dispatch(
         peer,
     };
     match route {
-        Route::Health => Ok(health::health()),
-        Route::Ping => health::ping(services),
+        Route::Health => health::health(services, head),
+        Route::Ping => health::ping(services, head),
         Route::Metrics => Ok(services.metrics.show()?),
         Route::WriteLp => v3::write::write_lp(services, head, permit, body).await,
+        Route::WriteV2 => v2::write::write_lines(services, head, permit, body).await,
+        Route::WriteV1 => v1::write::write_lines(services, head, permit, body).await,
         Route::QuerySql => v3::query::query_sql(services, head, permit, body).await,
+        Route::QueryInfluxql => v3::influxql::query_influxql(services, head, permit, body).await,
+        Route::QueryV1 => v1::query::query(services, head, permit, body)
+            .await
+            .map_err(Failure::for_any_origin),
         Route::ListDatabases => v3::database::list(services, head, permit).await,
         Route::CreateDatabase => v3::database::create(services, head, body).await,
         Route::UpdateDatabase => v3::database::update(services, head, body).await,

@@ -10,7 +10,11 @@ pub(crate) enum Route {
     Ping,
     Metrics,
     WriteLp,
+    WriteV2,
+    WriteV1,
     QuerySql,
+    QueryInfluxql,
+    QueryV1,
     ListDatabases,
     CreateDatabase,
     UpdateDatabase,
@@ -54,14 +58,22 @@ const fn endpoint(method: &'static str, path: &'static str, route: Route) -> End
 
 /// In the order in which they are looked for: the busy ones first.
 #[rustfmt::skip] // One line per route, or it is no table.
-pub(crate) static ENDPOINTS: [Endpoint; 38] = [
+pub(crate) static ENDPOINTS: [Endpoint; 45] = [
     endpoint("POST",   "/api/v3/write_lp", Route::WriteLp),
+    endpoint("POST",   "/api/v2/write", Route::WriteV2),
+    endpoint("POST",   "/write", Route::WriteV1),
     endpoint("POST",   "/api/v3/query_sql", Route::QuerySql),
     endpoint("GET",    "/api/v3/query_sql", Route::QuerySql),
+    endpoint("POST",   "/api/v3/query_influxql", Route::QueryInfluxql),
+    endpoint("GET",    "/api/v3/query_influxql", Route::QueryInfluxql),
+    endpoint("POST",   "/query", Route::QueryV1),
+    endpoint("GET",    "/query", Route::QueryV1),
     endpoint("GET",    "/health", Route::Health),
     endpoint("GET",    "/api/v1/health", Route::Health),
     endpoint("GET",    "/ping", Route::Ping),
     endpoint("POST",   "/ping", Route::Ping),
+    // The one HEAD there is: clients of versions 1 and 2 knock with it.
+    endpoint("HEAD",   "/ping", Route::Ping),
     endpoint("GET",    "/metrics", Route::Metrics),
     endpoint("GET",    "/api/v3/configure/database", Route::ListDatabases),
     endpoint("POST",   "/api/v3/configure/database", Route::CreateDatabase),
@@ -125,7 +137,11 @@ mod tests {
             ("GET", "/api/v3/configure/table"),
             ("PUT", "/api/v3/configure/token"),
             ("GET", "/api/v3/configure/token/admin"),
-            ("POST", "/api/v2/write"),
+            ("POST", "/api/v2/write/"),
+            ("GET", "/api/v2/write"),
+            ("GET", "/write"),
+            ("HEAD", "/query"),
+            ("POST", "/api/v2/query"),
         ];
         for (method, path) in unknown {
             assert_eq!(found(method, path), None, "{method} {path}");

@@ -131,7 +131,8 @@ fn check(case: &Case, holder: &str, status: u16, answer: &Answer) {
         case.body.trim()
     );
     assert_eq!(answer.status.as_u16(), status, "{place}: {}", answer.text());
-    if status == 403 {
+    // An answer to HEAD has no body to look at.
+    if status == 403 && case.method != "HEAD" {
         let expected = if case.target.starts_with("/api/v2/") {
             r#""code":"forbidden""#
         } else {

@@ -21,6 +21,7 @@ pub(crate) fn config() -> Config {
         disable_authz: Vec::new(),
         token_grace_period: Duration::ZERO,
         tokens: TokenSettings::default(),
+        tls: None,
         max_http_request_bytes: 10 << 20,
         wal_flush_interval: Duration::from_millis(10),
         wal_snapshot_size: 600,

@@ -45,14 +45,18 @@ scenarios! {
     databases
     database_limit
     deletes
+    influxql
     query_formats
     query_requests
     request_bodies
     server_information
+    server_information_of_clients
     table_lifecycle
     token_named_admin
     token_permissions
     token_rotation
     write_errors
+    write_v1
+    write_v2
     write_visible
 }

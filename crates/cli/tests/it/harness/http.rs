@@ -1,13 +1,48 @@
-//! Just enough HTTP/1.1 to talk to one server over one connection that stays open.
+//! Just enough HTTP/1.1 to talk to one server over one connection that stays open, in the clear or over TLS.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 /// A response, read to its end.
@@ -37,13 +72,39 @@ impl Answer {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            stream: BufReader::new(Stream::Plain(Self::reach(address)?)),
+        })
+    }
+
+    /// As [`Connection::open`], with a handshake that is complete.
+    pub(crate) fn open_tls(address: SocketAddr, client: ClientConfig) -> io::Result<Self> {
+        let mut stream = Self::reach(address)?;
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut tls = ClientConnection::new(Arc::new(client), name).map_err(io::Error::other)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        Ok(Self {
+            stream: BufReader::new(Stream::Tls(Box::new(StreamOwned::new(tls, stream)))),
+        })
+    }
+
+    /// What the handshake led to.
+    #[track_caller]
+    pub(crate) fn tls(&self) -> &ClientConnection {
+        match self.stream.get_ref() {
+            Stream::Plain(_) => panic!("a connection in the clear"),
+            Stream::Tls(stream) => &stream.conn,
+        }
+    }
+
+    fn reach(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(super::PATIENCE))?;
         stream.set_write_timeout(Some(super::PATIENCE))?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+        Ok(stream)
     }
 
     /// Sends one request and reads its answer.
@@ -80,7 +141,9 @@ impl Connection {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes)?;
+        stream.flush()
     }
 
     pub(crate) fn answer(&mut self) -> io::Result<Answer> {
@@ -141,7 +204,7 @@ impl Connection {
         }
     }
 
-    fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes)?;
         Ok(bytes)

@@ -3,6 +3,8 @@
 //! Servers listen on a free port of 127.0.0.1 and keep their files in a folder that is removed afterwards. Neither they
 //! nor the commands see the variables of the machine that runs the tests.
 
+pub(crate) mod certificates;
+
 pub(crate) mod chance;
 
 pub(crate) mod fake_server;
@@ -16,9 +18,10 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use certificates::Certificates;
 use http::{Answer, Connection};
 use tempfile::TempDir;
 
@@ -100,6 +103,13 @@ pub(crate) fn influxdb3(arguments: &[&str]) -> Ran {
     run(command, b"")
 }
 
+/// What carries requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Plain,
+    Tls,
+}
+
 /// How a server is started.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
@@ -107,6 +117,8 @@ pub(crate) struct Setup {
     pub(crate) data_folder: Option<PathBuf>,
     pub(crate) with_auth: bool,
     pub(crate) arguments: Vec<String>,
+    /// `None` speaks in the clear.
+    pub(crate) tls: Option<Arc<Certificates>>,
 }
 
 impl Setup {
@@ -115,6 +127,7 @@ impl Setup {
             data_folder: None,
             with_auth: false,
             arguments: Vec::new(),
+            tls: None,
         }
     }
 
@@ -127,6 +140,12 @@ impl Setup {
 
     pub(crate) fn with_auth(mut self) -> Self {
         self.with_auth = true;
+        self
+    }
+
+    /// Over TLS, with an authority and certificates of its own.
+    pub(crate) fn over(mut self, transport: Transport) -> Self {
+        self.tls = (transport == Transport::Tls).then(|| Arc::new(Certificates::new()));
         self
     }
 
@@ -158,6 +177,9 @@ impl Setup {
         if !self.with_auth {
             command.arg("--without-auth");
         }
+        if let Some(certificates) = &self.tls {
+            command.args(certificates.serve_options());
+        }
         command.args(&self.arguments);
         command
     }
@@ -170,6 +192,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     folder: TempDir,
     data_folder: Option<PathBuf>,
+    tls: Option<Arc<Certificates>>,
     token: Option<String>,
     secrets: Mutex<BTreeSet<String>>,
 }
@@ -195,6 +218,7 @@ impl Server {
             child: Some(child),
             folder: Some(folder),
             data_folder: setup.data_folder.clone(),
+            tls: setup.tls.clone(),
         }
     }
 
@@ -208,7 +232,15 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url_of(self.address)
+    }
+
+    /// The URL of any port of this server.
+    pub(crate) fn url_of(&self, address: SocketAddr) -> String {
+        match &self.tls {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        }
     }
 
     /// The ports on which the process listens, in order.
@@ -296,6 +328,9 @@ impl Server {
         let folder = temporary_folder();
         let mut command = binary(folder.path());
         command.args(words).args(["--host", &self.url()]);
+        if let Some(certificates) = &self.tls {
+            command.args(["--tls-ca", &certificates.file("authority.pem")]);
+        }
         if let Some(token) = &self.token {
             command.args(["--token", token]);
         }
@@ -307,8 +342,25 @@ impl Server {
         ran
     }
 
+    /// Runs the binary with nothing but arguments, where a server over TLS is trusted.
+    pub(crate) fn influxdb3(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let folder = temporary_folder();
+        let mut command = binary(folder.path());
+        if let Some(certificates) = &self.tls {
+            command.env("INFLUXDB3_TLS_CA", certificates.file("authority.pem"));
+        }
+        command.args(arguments);
+        run(command, input)
+    }
+
     pub(crate) fn connect(&self) -> Connection {
-        Connection::open(self.address).expect("the server accepts connections")
+        self.connect_to(self.address)
+            .expect("the server accepts connections")
+    }
+
+    /// Connects to any port of this server.
+    pub(crate) fn connect_to(&self, address: SocketAddr) -> std::io::Result<Connection> {
+        connect(address, self.tls.as_deref())
     }
 
     /// Writes line protocol and asserts that it was acknowledged.
@@ -333,6 +385,17 @@ impl Server {
         self.connect()
             .ask(method, target, self.token.as_deref(), body)
             .expect("the server answers")
+    }
+
+    /// What the server speaks TLS with.
+    #[track_caller]
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.tls.as_deref().expect("a server over TLS")
+    }
+
+    /// Has the certificate read again.
+    pub(crate) fn hang_up(&self) {
+        signal(&self.child, "HUP");
     }
 
     pub(crate) fn terminate(&self) {
@@ -385,6 +448,7 @@ pub(crate) struct Launched {
     child: Option<Child>,
     folder: Option<TempDir>,
     data_folder: Option<PathBuf>,
+    tls: Option<Arc<Certificates>>,
 }
 
 impl Launched {
@@ -393,26 +457,41 @@ impl Launched {
         self.end();
     }
 
-    fn wait_until_it_answers(mut self) -> Result<Server, String> {
+    /// A server that listens, whether or not the test can speak with it.
+    #[track_caller]
+    pub(crate) fn wait_until_it_listens(self) -> Server {
+        self.wait_until(|_| true)
+            .unwrap_or_else(|log| panic!("the server ended at start:\n{log}"))
+    }
+
+    fn wait_until_it_answers(self) -> Result<Server, String> {
+        let tls = self.tls.clone();
+        self.wait_until(|address| {
+            let health = connect(address, tls.as_deref())
+                .and_then(|mut connection| connection.ask("GET", "/health", None, b""));
+            health.is_ok()
+        })
+    }
+
+    fn wait_until(mut self, is_ready: impl Fn(SocketAddr) -> bool) -> Result<Server, String> {
         let mut child = self.child.take().expect("taken only once");
         let folder = self.folder.take().expect("taken only once");
         let deadline = Instant::now() + PATIENCE;
         let log = || std::fs::read_to_string(log_path(folder.path())).unwrap_or_default();
         loop {
             let told = std::fs::read_to_string(listener_path(folder.path())).unwrap_or_default();
-            if let Ok(address) = told.parse::<SocketAddr>() {
-                let health = Connection::open(address)
-                    .and_then(|mut connection| connection.ask("GET", "/health", None, b""));
-                if health.is_ok() {
-                    return Ok(Server {
-                        child,
-                        address,
-                        folder,
-                        data_folder: self.data_folder.take(),
-                        token: None,
-                        secrets: Mutex::default(),
-                    });
-                }
+            if let Ok(address) = told.parse::<SocketAddr>()
+                && is_ready(address)
+            {
+                return Ok(Server {
+                    child,
+                    address,
+                    folder,
+                    data_folder: self.data_folder.take(),
+                    tls: self.tls.take(),
+                    token: None,
+                    secrets: Mutex::default(),
+                });
             }
             if child.try_wait().expect("a process of ours").is_some() {
                 return Err(log());
@@ -438,6 +517,16 @@ impl Launched {
 impl Drop for Launched {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+fn connect(address: SocketAddr, tls: Option<&Certificates>) -> std::io::Result<Connection> {
+    match tls {
+        Some(certificates) => {
+            let client = certificates.client(rustls::ALL_VERSIONS, &["http/1.1"]);
+            Connection::open_tls(address, client)
+        }
+        None => Connection::open(address),
     }
 }
 

@@ -4,3 +4,5 @@
 pub(crate) mod delete;
 
 mod predicate;
+
+pub(crate) mod write;

@@ -2,6 +2,8 @@
 
 pub(crate) mod database;
 
+pub(crate) mod influxql;
+
 pub(crate) mod query;
 
 pub(crate) mod retention;

@@ -1,21 +1,18 @@
 //! `POST /api/v3/write_lp`: line protocol in, nothing or a list of bad lines out.
 //!
-//! Parameters, statuses and bodies: spec/http-api.md §4.1, spec/write-and-storage.md §2 and §6. The body goes to storage as it
-//! came, without a copy. Not here: what a line means (`line_protocol`), what is written (`storage`).
-
-use std::sync::Arc;
+//! Parameters, statuses and bodies: spec/http-api.md §4.1, spec/write-and-storage.md §2 and §6. Not here: the write itself
+//! (`http/write`), which all generations share.
 
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
-use serde::{Deserialize, Serialize};
-use storage::ingest::tables::tables_named;
-use storage::{LineError, Precision, WriteError, WriteOutcome, WriteRequest};
+use serde::Deserialize;
+use storage::{Precision, WriteOutcome};
 
-use crate::ErrorKind;
-use crate::authorization::{Permit, Reach};
+use crate::authorization::Permit;
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
+use crate::http::write::{BadLine, Write, write};
 use crate::http::{Services, parameters};
 
 /// Most bad lines that a response lists.
@@ -77,40 +74,14 @@ pub(crate) async fn write_lp(
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Failure> {
     let parameters = decode_parameters(head.uri.query())?;
-    permit.database_to_extend(&services.catalog.snapshot(), &parameters.db)?;
-    let (body, admitted) = services.read_write(head, body).await?;
-    // Again: while a slow body came in, the name may have become that of another database, or of none.
-    let snapshot = services.catalog.snapshot();
-    let reach = permit.database_to_extend(&snapshot, &parameters.db)?;
-    if reach == Reach::Tables {
-        // Nothing is written of a request that goes beyond the tables that the token is for.
-        for table in tables_named(text_of(&body)?) {
-            permit.table(&snapshot, &parameters.db, &table)?;
-        }
-    }
-    let storage = Arc::clone(&services.storage);
-    // A write that has begun is finished even if the client leaves: half a change of schema must not be dropped.
-    services
-        .shielded(async move {
-            let text = text_of(&body)?;
-            let request = WriteRequest {
-                database: &parameters.db,
-                text,
-                precision: parameters.precision.into(),
-                accept_partial: parameters.accept_partial,
-                no_sync: parameters.no_sync,
-            };
-            let outcome = storage.write(request).await;
-            drop(admitted);
-            report(&outcome.map_err(refused)?)
-        })
-        .await??;
+    let asked = Write {
+        database: parameters.db,
+        precision: parameters.precision.into(),
+        accept_partial: parameters.accept_partial,
+        no_sync: parameters.no_sync,
+    };
+    report(&write(services, head, permit, body, asked).await?)?;
     Ok(empty(StatusCode::NO_CONTENT))
-}
-
-fn text_of(body: &[u8]) -> Result<&str, Failure> {
-    simdutf8::compat::from_utf8(body)
-        .map_err(|fault| Failure::bad_request(format!("body content is not valid utf8: {fault}")))
 }
 
 fn decode_parameters(query: Option<&str>) -> Result<Parameters, Failure> {
@@ -146,41 +117,6 @@ fn report(outcome: &WriteOutcome) -> Result<(), Failure> {
         "partial write of line protocol occurred",
         &listed,
     ))
-}
-
-fn refused(error: WriteError) -> Failure {
-    match error {
-        WriteError::Empty => Failure::bad_request("incoming write was empty"),
-        WriteError::Line(line) => Failure::json_error_with_data(
-            StatusCode::BAD_REQUEST,
-            "line protocol parsing error",
-            &BadLine::from(&line),
-        ),
-        WriteError::Failed(error) => match error.kind() {
-            ErrorKind::Invalid => Failure::from(error).into_json_error(),
-            ErrorKind::Corrupt | ErrorKind::Internal => {
-                Failure::from(error).prefixed("write buffer error: ")
-            }
-            _ => Failure::from(error),
-        },
-    }
-}
-
-#[derive(Serialize)]
-struct BadLine<'a> {
-    error_message: &'a str,
-    line_number: usize,
-    original_line: &'a str,
-}
-
-impl<'a> From<&'a LineError> for BadLine<'a> {
-    fn from(line: &'a LineError) -> Self {
-        Self {
-            error_message: &line.error_message,
-            line_number: line.line_number,
-            original_line: &line.original_line,
-        }
-    }
 }
 
 #[cfg(test)]

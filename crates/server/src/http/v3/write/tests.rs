@@ -1,9 +1,9 @@
 //! Parameters of a write, and what each outcome looks like.
 
 use http_body_util::BodyExt;
+use storage::LineError;
 
 use super::*;
-use crate::Error;
 
 async fn shown(failure: Failure) -> (u16, String) {
     let response = failure.into_response();
@@ -117,43 +117,5 @@ async fn limits_turn_a_partial_write_into_422_even_beyond_the_listed_lines() {
         let outcome = WriteOutcome { lines: 1, rejected };
         let (status, _) = shown(report(&outcome).expect_err("partial")).await;
         assert_eq!(status, 422, "{message}");
-    }
-}
-
-#[tokio::test]
-async fn refused_writes() {
-    let failed = WriteError::Failed;
-    let cases = [
-        (WriteError::Empty, 400, "incoming write was empty"),
-        (
-            WriteError::Line(bad_line("No fields were provided")),
-            400,
-            r#"{"error":"line protocol parsing error","data":{"error_message":"No fields were provided","line_number":2,"original_line":"t v=\""}}"#,
-        ),
-        (
-            failed(Error::invalid("db name cannot be empty")),
-            400,
-            r#"{"error":"db name cannot be empty"}"#,
-        ),
-        (
-            failed(Error::limit(
-                "Adding a new database would exceed limit of 5 databases",
-            )),
-            422,
-            r#"{"error":"Adding a new database would exceed limit of 5 databases"}"#,
-        ),
-        (
-            failed(Error::unavailable("shutting down")),
-            503,
-            "shutting down",
-        ),
-        (
-            failed(Error::internal("error from wal: no space")),
-            500,
-            "write buffer error: error from wal: no space",
-        ),
-    ];
-    for (error, status, body) in cases {
-        assert_eq!(shown(refused(error)).await, (status, body.to_string()));
     }
 }
