@@ -1,4 +1,4 @@
-//! Clients of versions 1 and 2 as they are: the requests of Telegraf's three outputs, byte for byte in what matters, and the libraries
+//! Clients of versions 1 and 2 as they are: requests of Telegraf's three outputs, made by hand after spec/clients.md §1.10, and the libraries
 //! for Python and Node themselves, where they can be had (`GNOMON_PYTHON` names a Python that has them).
 //!
 //! Not here: what each endpoint answers to what (`compat/scenarios`).
