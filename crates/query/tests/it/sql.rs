@@ -42,6 +42,7 @@ scripts!(
     lifecycle,
     gap_fill,
     wall_clock,
+    newest,
     selectors,
     differences,
     influx_regex,

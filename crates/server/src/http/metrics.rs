@@ -740,7 +740,7 @@ mod tests {
             "influxdb3_series_bytes 0",
             "process_start_time_seconds 1.5",
             "influxdb3_memory_limit_bytes 1073741824",
-            "influxdb3_memory_share_limit_bytes{share=\"compaction\"} 94371840",
+            "influxdb3_memory_share_limit_bytes{share=\"compaction\"} 88080384",
             "influxdb3_memory_share_bytes{share=\"buffer\"} 7",
             "influxdb3_write_requests_refused_total 2",
         ] {
