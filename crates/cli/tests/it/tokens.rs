@@ -1,8 +1,8 @@
 //! What clients of the reference rely on, row by row (spec/auth-tokens.md §17), through the real binary: now, after an orderly
 //! restart, and after kill -9.
 //!
-//! A row reaches its server only by `Server::url` and `Server::connect`, so that the same rows run wherever those lead. Row 13 is that every row runs twice, in the clear and over TLS. Flight (6) and plugins (14) are for the files
-//! of those features; versions of TLS are in `tls`.
+//! A row reaches its server only by `Server::url` and `Server::connect`, so that the same rows run wherever those lead. Row 13 is that every row runs twice, in the clear and over TLS. Plugins (14) are for the files
+//! of that feature; versions of TLS are in `tls`.
 
 use std::net::SocketAddr;
 
@@ -34,6 +34,7 @@ twice! {
     row_2_schemes_of_the_header,
     rows_3_and_4_credentials_of_version_1,
     row_5_credentials_of_version_2,
+    row_6_metadata_of_arrow_flight,
     row_7_exempt_paths,
     row_8_without_authentication_there_are_no_tokens,
     row_9_the_operator_token_stays,
@@ -278,6 +279,40 @@ fn row_5_credentials_of_version_2(transport: Transport) {
         // Whether a request passes is asked before what is wrong with it.
         let nothing = ask(server, "POST", "/api/v2/write", &[], "");
         expect(&nothing, 401, UNAUTHENTICATED);
+    });
+}
+
+fn row_6_metadata_of_arrow_flight(transport: Transport) {
+    const OK: &str = "0";
+    const UNAUTHENTICATED: &str = "16";
+    const DENIED: &str = "7";
+    let mut door = Door::open(transport);
+    let bearer = format!("Bearer {}", door.operator);
+    let small = format!("bearer {}", door.operator);
+    let basic = format!("Basic {}", base64(&format!("somebody:{}", door.operator)));
+    door.always(|server| {
+        let call = |metadata: &[(&str, &str)]| server.call_flight("ListActions", metadata);
+        for name in ["authorization", "Authorization"] {
+            assert_eq!(call(&[(name, &bearer)]), OK);
+        }
+        assert_eq!(call(&[("authorization", &basic)]), OK);
+        assert_eq!(call(&[]), UNAUTHENTICATED);
+        assert_eq!(call(&[("authorization", &small)]), UNAUTHENTICATED);
+        assert_eq!(
+            call(&[("authorization", "Bearer invalid-token")]),
+            UNAUTHENTICATED
+        );
+        assert_eq!(call(&[("auth", &bearer)]), UNAUTHENTICATED);
+    });
+    // An expired token is told from an unknown one here (§4.2).
+    let short = door.cli(CREATE, &["--name", "short", "--expiry", "1s"]);
+    let short = format!("Bearer {}", token_in(&short));
+    eventually("the token expires", || {
+        let status = door
+            .server()
+            .call_flight("ListActions", &[("authorization", &short)]);
+        assert!(status == OK || status == DENIED, "{status}");
+        status == DENIED
     });
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod chance;
 
 pub(crate) mod fake_server;
 
+mod grpc;
 pub(crate) mod http;
 
 pub(crate) mod s3_server;
@@ -356,6 +357,13 @@ impl Server {
     pub(crate) fn connect(&self) -> Connection {
         self.connect_to(self.address)
             .expect("the server accepts connections")
+    }
+
+    /// Calls a method of Arrow Flight with an empty message and these metadata; answers the status as a number.
+    pub(crate) fn call_flight(&self, method: &str, metadata: &[(&str, &str)]) -> String {
+        let tls = self.tls.as_deref();
+        let client = tls.map(|tls| tls.client(rustls::ALL_VERSIONS, &["h2"]));
+        grpc::call(self.address, client, method, metadata)
     }
 
     /// Connects to any port of this server.
