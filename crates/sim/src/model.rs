@@ -158,12 +158,24 @@ struct Late {
     operation: Operation,
 }
 
+/// An operation since something has been in doubt, and whether it has happened for certain.
+#[derive(Clone, Debug)]
+struct Past {
+    order: u32,
+    operation: Operation,
+    is_certain: bool,
+}
+
 /// All that was done, and every state that it may have led to.
 #[derive(Debug)]
 pub struct Model {
     states: Vec<State>,
     late: Vec<Late>,
     next_order: u32,
+    /// The states before the oldest of `late`.
+    before: Vec<State>,
+    /// What has been done since, in order; operations side by side stand together.
+    past: Vec<Vec<Past>>,
 }
 
 impl Default for Model {
@@ -172,6 +184,8 @@ impl Default for Model {
             states: vec![State::default()],
             late: Vec::new(),
             next_order: 1,
+            before: Vec::new(),
+            past: Vec::new(),
         }
     }
 }
@@ -180,14 +194,65 @@ impl Model {
     /// An operation that was acknowledged.
     pub fn certain(&mut self, operation: &Operation) {
         let order = self.order();
+        self.remember(&[(order, operation, true)]);
         for state in &mut self.states {
             state.apply(order, operation);
         }
     }
 
+    /// Keeps what may have to be gone through again, once something is in doubt.
+    fn remember(&mut self, operations: &[(u32, &Operation, bool)]) {
+        let is_doubtful = operations.iter().any(|(_, _, is_certain)| !is_certain);
+        if self.late.is_empty() {
+            self.past.clear();
+            self.before = match is_doubtful {
+                true => self.states.clone(),
+                false => Vec::new(),
+            };
+        }
+        if is_doubtful || !self.late.is_empty() {
+            let past = operations
+                .iter()
+                .map(|(order, operation, is_certain)| Past {
+                    order: *order,
+                    operation: Operation::clone(operation),
+                    is_certain: *is_certain,
+                });
+            self.past.push(past.collect());
+        }
+    }
+
+    /// The states when of the operations in doubt these have happened, each when it was asked for.
+    fn replayed(&self, taken: &BTreeSet<u32>) -> Vec<State> {
+        let mut states = self.before.clone();
+        for state in &mut states {
+            state.taken.clone_from(taken);
+        }
+        for side_by_side in &self.past {
+            let mut next = Vec::new();
+            for permutation in permutations(side_by_side.len()) {
+                let mut branch = states.clone();
+                for past in permutation.iter().map(|at| &side_by_side[*at]) {
+                    for state in &mut branch {
+                        if past.is_certain || taken.contains(&past.order) {
+                            state.apply(past.order, &past.operation);
+                        } else {
+                            let waiting = state.resolve(past.order, &past.operation);
+                            state.waiting.insert(past.order, waiting);
+                        }
+                    }
+                }
+                next.append(&mut branch);
+            }
+            states = next;
+        }
+        states
+    }
+
     /// An operation whose fate is not known. Answers its number, for [`Model::happened`].
     pub fn doubtful(&mut self, operation: Operation) -> u32 {
         let order = self.order();
+        self.remember(&[(order, &operation, false)]);
         let mut with = self.states.clone();
         for state in &mut with {
             state.apply(order, &operation);
@@ -206,6 +271,11 @@ impl Model {
     /// Operations side by side, each with whether it was acknowledged: they may have happened in any order.
     pub fn side_by_side(&mut self, operations: &[(Operation, bool)]) {
         let orders: Vec<u32> = operations.iter().map(|_| self.order()).collect();
+        let past = operations.iter().zip(&orders);
+        let past: Vec<_> = past
+            .map(|((operation, acknowledged), order)| (*order, operation, *acknowledged))
+            .collect();
+        self.remember(&past);
         let mut states = Vec::new();
         for permutation in permutations(operations.len()) {
             let mut branch = self.states.clone();
@@ -246,6 +316,9 @@ impl Model {
             return;
         };
         let late = self.late.remove(at);
+        for past in self.past.iter_mut().flatten() {
+            past.is_certain |= past.order == order;
+        }
         for state in &mut self.states {
             if !state.taken.contains(&order) {
                 state.take_late(&late, Light::AroundDeletes);
@@ -257,6 +330,8 @@ impl Model {
     /// What has not happened by now will not happen any more.
     pub fn close(&mut self) {
         self.late.clear();
+        self.past.clear();
+        self.before.clear();
         for state in &mut self.states {
             state.taken.clear();
             state.waiting.clear();
@@ -313,6 +388,27 @@ impl Model {
                     if state.looks_like(found, floors) {
                         explained.push(state);
                     }
+                }
+            }
+            if !explained.is_empty() {
+                self.states = explained;
+                self.merge();
+                return Ok(());
+            }
+        }
+        // What was in doubt may have decided what later operations took.
+        let mut explained = Vec::new();
+        let known: BTreeSet<BTreeSet<u32>> = self
+            .states
+            .iter()
+            .map(|state| state.taken.clone())
+            .collect();
+        for size in 1..=LATE_TOGETHER_MAX.min(self.late.len()) {
+            for chosen in subsets(self.late.len(), size) {
+                for mut taken in known.iter().cloned() {
+                    taken.extend(chosen.iter().map(|at| self.late[*at].order));
+                    let states = self.replayed(&taken).into_iter();
+                    explained.extend(states.filter(|state| state.looks_like(found, floors)));
                 }
             }
             if !explained.is_empty() {
