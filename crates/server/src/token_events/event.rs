@@ -102,10 +102,6 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Protocol {
     Http,
-    #[allow(
-        dead_code,
-        reason = "events of that door are read, but it is not built yet"
-    )]
     Flight,
     /// The recovery listener.
     Recovery,
