@@ -8,6 +8,7 @@
 //!    │                  ├────> newest                           planning: one row of each series
 //!    │                  ├────> time_slices                      ORDER BY time with a LIMIT
 //!    │                  ├────> run_aggregate                    GROUP BY over rows as the scan sorts them
+//!    │                  ├────> known_rows                       count(*), min(time), max(time) from indexes
 //!    │                  └────> functions, gapfill ─> binning    what stock DataFusion lacks
 //!    ├────> delete ─────────────────┘                           planning: what to delete
 //!    ├────> describe ─> placeholders                              planning: what a statement asks for, which tables there are
@@ -45,6 +46,8 @@ mod system;
 mod functions;
 
 mod run_aggregate;
+
+mod known_rows;
 
 mod time_slices;
 

@@ -173,6 +173,8 @@ fn looks_at_newest_rows(aggregate: &Aggregate) -> bool {
                 && params.null_treatment != Some(NullTreatment::IgnoreNulls);
             is_plain
                 && match function.func.name() {
+                    // Of the whole table it is told by indexes (`known_rows`).
+                    "max" if aggregate.group_expr.is_empty() => false,
                     "max" => matches!(params.args.as_slice(), [time] if rows.is_time(time)),
                     "last_value" => rows.is_by_time(&params.order_by, true),
                     "first_value" => rows.is_by_time(&params.order_by, false),

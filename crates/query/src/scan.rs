@@ -24,7 +24,7 @@ use datafusion::physical_plan::{
 };
 use futures::stream::{self, BoxStream, StreamExt};
 
-use storage::Scan;
+use storage::{Asked, KnownRows, Scan};
 
 use crate::Error;
 use crate::error::to_datafusion;
@@ -38,6 +38,8 @@ pub(crate) struct Description {
     pub(crate) time_range: RangeInclusive<i64>,
     /// The tag conditions storage applies, as SQL-like text.
     pub(crate) series_filters: Vec<String>,
+    /// The conditions on fields by which storage leaves out rows where it can.
+    pub(crate) row_filters: Vec<String>,
 }
 
 /// Reads one table.
@@ -91,8 +93,23 @@ impl SeriesScan {
 
     /// The same scan of some of the time.
     pub(crate) fn narrowed(&self, times: &RangeInclusive<i64>) -> Self {
+        self.of(self.scan.narrowed(times))
+    }
+
+    /// The same scan without the rows that need not be read to answer what is asked, and what these are; `None` when there are none or
+    /// not all rows are wanted.
+    pub(crate) fn without_known(&self, asked: Asked) -> Option<(Self, KnownRows)> {
+        if self.limit.is_some() {
+            return None;
+        }
+        let (rest, known) = self.scan.without_known(asked)?;
+        Some((self.of(rest), known))
+    }
+
+    /// The same of another scan, in as many partitions.
+    fn of(&self, scan: Scan) -> Self {
         Self {
-            scan: Arc::new(self.scan.narrowed(times)),
+            scan: Arc::new(scan),
             schema: Arc::clone(&self.schema),
             description: self.description.clone(),
             limit: self.limit,
@@ -196,6 +213,12 @@ impl DisplayAs for SeriesScan {
             parts.push(format!(
                 "series_filter=[{}]",
                 self.description.series_filters.join(" AND ")
+            ));
+        }
+        if !self.description.row_filters.is_empty() {
+            parts.push(format!(
+                "row_filter=[{}]",
+                self.description.row_filters.join(" AND ")
             ));
         }
         if let Some(limit) = self.limit {

@@ -19,6 +19,7 @@ use datafusion::optimizer::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
 use crate::gapfill::{GapFillPlanner, GapFillRule};
+use crate::known_rows::CountFromIndexes;
 use crate::newest::NewestOfSeries;
 use crate::run_aggregate::RunAggregation;
 use crate::time_slices::SliceByTime;
@@ -50,6 +51,7 @@ impl Sessions {
             .with_optimizer_rules(optimizer_rules())
             .with_physical_optimizer_rule(Arc::new(SliceByTime))
             .with_physical_optimizer_rule(Arc::new(RunAggregation))
+            .with_physical_optimizer_rule(Arc::new(CountFromIndexes))
             .with_query_planner(Arc::new(GapFillPlanner))
             .build();
         functions::register(&mut prototype)?;

@@ -14,7 +14,7 @@ use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, plan_err};
+use datafusion::common::{Column, DFSchema, Result, plan_err};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -77,6 +77,8 @@ struct Pushed {
     time_range: RangeInclusive<i64>,
     series: Vec<Expr>,
     rows: Vec<Expr>,
+    /// Those of the row terms that storage may look at, too, before it reads all columns.
+    hints: Vec<Expr>,
 }
 
 impl StoredTable {
@@ -182,6 +184,7 @@ impl StoredTable {
             time_range: self.visible.clone(),
             series: Vec::new(),
             rows: Vec::new(),
+            hints: Vec::new(),
         };
         for term in terms {
             match classify(term, &self.schema) {
@@ -191,6 +194,17 @@ impl StoredTable {
             }
         }
         pushed
+    }
+
+    /// Whether a row term is one that storage may ask of the fields of a row before it reads the others. A term of a time or of tags
+    /// alone is promised to be decided exactly and never a hint, however it was rewritten since.
+    fn is_hint(&self, term: &Expr) -> bool {
+        let columns = term.column_refs();
+        let is_tag = |column: &&Column| self.is_tag(&column.name);
+        let is_field = |column: &&Column| column.name != TIME && !self.is_tag(&column.name);
+        columns.iter().any(|column| is_field(column))
+            && !columns.iter().any(|column| is_tag(column))
+            && !term.is_volatile()
     }
 
     /// `projection` and then the columns that only the row terms need.
@@ -221,6 +235,7 @@ impl TableProvider for StoredTable {
     ) -> Result<Vec<TableProviderFilterPushDown>> {
         let answer = |filter: &&Expr| match classify(filter, &self.schema) {
             Term::Time(_) | Term::Series => TableProviderFilterPushDown::Exact,
+            Term::Row if self.is_hint(filter) => TableProviderFilterPushDown::Inexact,
             Term::Row => TableProviderFilterPushDown::Unsupported,
         };
         Ok(filters.iter().map(answer).collect())
@@ -233,7 +248,9 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let pushed = self.sort_terms(filters);
+        let mut pushed = self.sort_terms(filters);
+        let all = std::mem::take(&mut pushed.rows);
+        (pushed.hints, pushed.rows) = all.into_iter().partition(|term| self.is_hint(term));
         let shown: Vec<usize> = match projection {
             Some(projection) => projection.clone(),
             None => (0..self.schema.fields().len()).collect(),
@@ -246,9 +263,13 @@ impl TableProvider for StoredTable {
         let read = self.columns_to_read(&shown, &pushed.rows);
         let schema = Arc::new(self.schema.project(&read)?);
         let wanted = match self.wanted {
-            Wanted::All if read.is_empty() && limit.is_none() => Wanted::Count,
+            Wanted::All if read.is_empty() && limit.is_none() && pushed.hints.is_empty() => {
+                Wanted::Count
+            }
             // Storage would leave out rows before it is known which of them meet these terms.
-            Wanted::NewestOfSeries if !pushed.rows.is_empty() => Wanted::All,
+            Wanted::NewestOfSeries if !pushed.rows.is_empty() || !pushed.hints.is_empty() => {
+                Wanted::All
+            }
             wanted => wanted,
         };
         let request = ScanRequest {
@@ -257,6 +278,7 @@ impl TableProvider for StoredTable {
             projection: read,
             time_range: pushed.time_range.clone(),
             series_filter: series_filter(state, &self.schema, &pushed.series)?,
+            row_filter: self.row_filter(state, pushed.hints.clone())?,
             partitions: self.source.partitions,
             wanted,
         };
@@ -270,8 +292,9 @@ impl TableProvider for StoredTable {
             table: self.table.name.to_string(),
             time_range: pushed.time_range,
             series_filters: pushed.series.iter().map(ToString::to_string).collect(),
+            row_filters: pushed.hints.iter().map(ToString::to_string).collect(),
         };
-        let limit = limit.filter(|_| pushed.rows.is_empty());
+        let limit = limit.filter(|_| pushed.rows.is_empty() && pushed.hints.is_empty());
         let scan = SeriesScan::new(scan, Arc::clone(&schema), description, limit)?;
         let Some(rows) = conjunction(pushed.rows) else {
             return Ok(Arc::new(scan));

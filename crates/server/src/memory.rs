@@ -89,7 +89,7 @@ pub struct Memory {
     pub buffer_bytes: usize,
     /// Of sorts, joins and aggregates of all queries together.
     pub query_bytes: usize,
-    /// Of footers and indexes kept for the next query.
+    /// Of footers, indexes and pages kept for the next query.
     pub cache_bytes: usize,
     /// That compaction holds at once.
     pub compaction_bytes: usize,

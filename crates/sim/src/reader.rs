@@ -10,7 +10,9 @@ use arrow::datatypes::{
 use catalog::{ColumnKind, Database, Table};
 use futures::TryStreamExt;
 use storage::schema::columns_by_name;
-use storage::{DeleteRequest, Error, ErrorKind, RowFilter, ScanRequest, SeriesFilter, Wanted};
+use storage::{
+    Asked, DeleteRequest, Error, ErrorKind, KnownRows, RowFilter, ScanRequest, SeriesFilter, Wanted,
+};
 
 use crate::model::{Delete, Fields, Key, Question, Rows, TableName, Tags};
 use crate::node::Node;
@@ -52,6 +54,7 @@ async fn ask_once(node: &Node, name: &TableName, question: &Question) -> Result<
         time_range: question.times.clone(),
         series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
         partitions: question.partitions,
+        row_filter: None,
         wanted: Wanted::All,
     };
     let mut rows = Rows::new();
@@ -60,6 +63,8 @@ async fn ask_once(node: &Node, name: &TableName, question: &Question) -> Result<
     }
     if question.partitions.is_multiple_of(2) {
         check_newest(node, &table, request.clone(), &rows).await?;
+        check_filtered(node, &table, request.clone(), &rows).await?;
+        check_known(node, request.clone(), &rows).await?;
         check_count(node, request, rows.len()).await?;
     }
     Ok(rows)
@@ -99,6 +104,89 @@ async fn check_newest(
         Some(key) => Err(nonsense(key)),
         None => Ok(()),
     }
+}
+
+/// A scan that may leave out rows without a value in some field must have the others, and nothing that is not in `rows`, which are all.
+async fn check_filtered(
+    node: &Node,
+    table: &Table,
+    mut request: ScanRequest,
+    rows: &Rows,
+) -> Result<(), Error> {
+    let columns = columns_by_name(table);
+    let field = request
+        .projection
+        .iter()
+        .find(|at| matches!(columns[**at].kind, ColumnKind::Field(_)));
+    let Some(field) = field.copied() else {
+        return Ok(());
+    };
+    request.row_filter = Some(RowFilter {
+        columns: vec![field],
+        matches: Arc::new(|rows: &RecordBatch| {
+            let values = rows.column(0);
+            Ok((0..values.len())
+                .map(|row| Some(values.is_valid(row)))
+                .collect())
+        }),
+    });
+    let mut found = Rows::new();
+    for batch in batches(node, request).await? {
+        collect(table, &batch, &mut found)?;
+    }
+    let nonsense = |key: &Key| Error::internal(format!("filtered rows are wrong at {key:?}"));
+    if let Some((key, _)) = found.iter().find(|(key, row)| rows.get(*key) != Some(*row)) {
+        return Err(nonsense(key));
+    }
+    let name: &str = &columns[field].name;
+    let has_value = |(_, fields): &(&Key, &Fields)| fields.contains_key(name);
+    match rows
+        .iter()
+        .filter(has_value)
+        .find(|(key, _)| !found.contains_key(*key))
+    {
+        Some((key, _)) => Err(nonsense(key)),
+        None => Ok(()),
+    }
+}
+
+/// What is known without reading and the rest of a scan must have as many rows as there are, from the first to the last time.
+async fn check_known(node: &Node, mut request: ScanRequest, rows: &Rows) -> Result<(), Error> {
+    let columns = columns_by_name(&request.table);
+    request.projection = (0..columns.len())
+        .filter(|at| columns[*at].kind == ColumnKind::Time)
+        .collect();
+    for count in [false, true] {
+        let mut scan = node.engine.scan(request.clone()).await?;
+        let mut known = KnownRows::default();
+        let asked = Asked { count, times: true };
+        if let Some((rest, found)) = scan.without_known(asked) {
+            (scan, known) = (rest, found);
+        }
+        for partition in 0..scan.partitions() {
+            let batches: Vec<RecordBatch> = scan.stream(partition).try_collect().await?;
+            for batch in batches {
+                let times = batch.column(0).as_primitive::<TimestampNanosecondType>();
+                known.rows += times.len() as u64;
+                for time in times.values() {
+                    known.first_time = known.first_time.min(*time);
+                    known.last_time = known.last_time.max(*time);
+                }
+            }
+        }
+        let times = || rows.keys().map(|(_, time)| *time);
+        let expected = KnownRows {
+            rows: if count { rows.len() as u64 } else { known.rows },
+            first_time: times().min().unwrap_or(i64::MAX),
+            last_time: times().max().unwrap_or(i64::MIN),
+        };
+        if known != expected {
+            return Err(Error::internal(format!(
+                "{known:?} instead of {expected:?}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A scan that only counts must count `expected` rows.

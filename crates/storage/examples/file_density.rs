@@ -25,7 +25,7 @@ use runtime::object_store::{ObjectStoreExt, Path, PutPayload, Store, in_memory};
 use runtime::{Random, Tasks, World};
 use storage::buffer::{Buffer, TableBuffer};
 use storage::file::DataFile;
-use storage::file::cache::FooterCache;
+use storage::file::cache::FileCache;
 use storage::file::read::{FileReader, FileSelection};
 use storage::file::write::{FileWriter, WrittenFile, file_columns, file_schema};
 use storage::manifest::FileEntry;
@@ -367,7 +367,7 @@ async fn look_up(workload: &Workload, file: &WrittenFile) {
     store.put(&path, payload).await.unwrap();
     let buffer = Buffer::default();
     let table: Arc<TableBuffer> = buffer.table(DatabaseId(1), workload.table.id);
-    let footers = Arc::new(FooterCache::new(256 << 20));
+    let footers = Arc::new(FileCache::new(256 << 20));
     let data_file = Arc::new(DataFile::new(entry(workload, file), path, footers));
     let started = Instant::now();
     let footer = data_file.footer(&store, &table).await.unwrap();
@@ -402,6 +402,8 @@ async fn look_up(workload: &Workload, file: &WrittenFile) {
                 series,
                 fields: Arc::clone(&names),
                 time_range: i64::MIN..=i64::MAX,
+                filter: None,
+                keeps: false,
                 batch_rows: 8192,
             };
             let started = Instant::now();

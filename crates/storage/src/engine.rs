@@ -60,7 +60,7 @@ pub struct Config {
 pub struct Memory {
     /// Of buffered rows, at which they become files early. Writes wait at twice as many.
     pub buffer_bytes_max: usize,
-    /// Of footers and indexes kept for the next query.
+    /// Of footers, indexes and pages kept for the next query.
     pub cache_bytes_max: usize,
     /// That compaction may hold at once.
     pub compaction_bytes_max: usize,
@@ -417,9 +417,9 @@ impl Engine {
         Ok(())
     }
 
-    /// What is kept of footers, and how often that helped.
-    pub fn footer_cache(&self) -> CacheStatistics {
-        self.live.footers.statistics()
+    /// What is kept of files, and how often that helped.
+    pub fn file_cache(&self) -> CacheStatistics {
+        self.live.cache.statistics()
     }
 
     pub fn statistics(&self) -> Statistics {

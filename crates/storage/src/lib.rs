@@ -51,8 +51,8 @@ pub use engine::{Config, Engine, Memory, Statistics};
 pub use line_protocol::Precision;
 
 pub use compact::CompactionEvent;
-pub use delete::{DeleteRequest, Deleted, RowFilter};
+pub use delete::{DeleteRequest, Deleted};
 pub use ingest::{LineError, WriteError, WriteOutcome, WriteRequest};
 pub use runtime::{Error, ErrorKind};
-pub use scan::{Scan, ScanRequest, SeriesFilter, Wanted};
+pub use scan::{Asked, KnownRows, RowFilter, Scan, ScanRequest, SeriesFilter, Wanted};
 pub use wal::LogSettings;

@@ -15,7 +15,7 @@ use runtime::object_store::{ObjectStoreExt, PutPayload, store_error};
 use crate::buffer::{Buffer, Publication};
 use crate::delete::tombstone::Tombstone;
 use crate::file::DataFile;
-use crate::file::cache::FooterCache;
+use crate::file::cache::FileCache;
 use crate::file::write::WrittenFile;
 use crate::manifest::{Change, FileEntry, Manifest, ManifestLog, TombstoneEntry};
 use crate::paths::Paths;
@@ -39,8 +39,8 @@ pub struct Live {
     /// Told when another process has taken over.
     lost: Lost,
     pub totals: Totals,
-    /// What the footers of live files say, as far as it was needed lately.
-    pub footers: Arc<FooterCache>,
+    /// What was needed of live files lately: footers, and pages that queries read.
+    pub cache: Arc<FileCache>,
 }
 
 /// Sizes of all live files.
@@ -73,7 +73,7 @@ impl Live {
             tombstones: Mutex::default(),
             lost,
             totals: Totals::default(),
-            footers: Arc::new(FooterCache::new(cache_bytes_max)),
+            cache: Arc::new(FileCache::new(cache_bytes_max)),
         };
         let manifest = live.manifest.lock().await;
         live.reconcile(manifest.manifest()).await?;
@@ -313,7 +313,7 @@ impl Live {
 
     fn live_file(&self, entry: FileEntry) -> Arc<DataFile> {
         let path = self.paths.data_file(entry.database, entry.table, entry.id);
-        Arc::new(DataFile::new(entry, path, Arc::clone(&self.footers)))
+        Arc::new(DataFile::new(entry, path, Arc::clone(&self.cache)))
     }
 }
 

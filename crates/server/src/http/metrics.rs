@@ -550,11 +550,11 @@ pub(crate) struct MemoryCollector {
 
 impl Collector for MemoryCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let cache = self.storage.footer_cache();
+        let cache = self.storage.file_cache();
         let used = [
             ("buffer", self.storage.statistics().buffer_bytes),
             ("query", self.query.memory_bytes() as u64),
-            ("cache", cache.bytes),
+            ("cache", cache.footer_bytes + cache.page_bytes),
             ("ingest", self.admission.used_bytes()),
             ("results", self.whole_results.used_bytes() as u64),
         ];
@@ -568,6 +568,16 @@ impl Collector for MemoryCollector {
                 "influxdb3_footer_cache_misses",
                 "Footers of data files that had to be read",
                 cache.misses,
+            ),
+            (
+                "influxdb3_page_cache_hits",
+                "Ranges of pages of data files that were at hand",
+                cache.page_hits,
+            ),
+            (
+                "influxdb3_page_cache_misses",
+                "Ranges of pages of data files that had to be read",
+                cache.page_misses,
             ),
         ] {
             encode_one(&mut encoder, name, help, &ConstCounter::new(value))?;

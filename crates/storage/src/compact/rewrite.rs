@@ -122,6 +122,8 @@ impl Rewrite<'_> {
                     footer,
                     fields: Arc::clone(&names),
                     time_range: time_range.clone(),
+                    filter: None,
+                    keeps: false,
                     batch_rows: input_rows,
                 };
                 Input::new(Source::File(selection, excluded))

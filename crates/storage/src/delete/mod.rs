@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::array::Array;
 use catalog::{DatabaseId, Table};
 use futures::TryStreamExt;
 use runtime::object_store::{ObjectStoreExt, PutPayload, store_error};
@@ -20,22 +20,10 @@ use runtime::object_store::{ObjectStoreExt, PutPayload, store_error};
 use crate::buffer::TableBuffer;
 use crate::live::Live;
 use crate::manifest::{Change, TombstoneEntry, TombstoneScope};
-use crate::scan::{self, GroupRows};
+use crate::scan::{self, GroupRows, RowFilter};
 use crate::window::TimeSpan;
 use crate::{Error, ErrorKind, ScanRequest, SeriesFilter};
 use tombstone::{SeriesTimes, Tombstone};
-
-/// Decides row by row what a delete takes, looking at merged rows.
-#[derive(Clone)]
-pub struct RowFilter {
-    /// Indices into [`crate::schema::table_schema`]: the columns of the batches shown to `matches`, in this order.
-    pub columns: Vec<usize>,
-    pub matches: RowMatches,
-}
-
-/// Answers for each row of a batch; null counts as no.
-pub type RowMatches =
-    Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'static>;
 
 /// Which rows of a table to delete: those that every part accepts.
 #[derive(Clone)]
@@ -159,6 +147,7 @@ async fn find(
             time_range: request.time_range.clone(),
             series_filter: request.series_filter.clone(),
             partitions: 1,
+            row_filter: None,
             wanted: crate::scan::Wanted::All,
         },
         table,

@@ -1,11 +1,14 @@
-//! The footers of files kept for the next query, within a bound of bytes.
+//! What is kept of files for the next query, within a bound of bytes: footers, and the pages that queries read.
 //!
-//! One cache serves all tables of an engine. What is evicted is read again when it is needed. Not here: what a footer says
-//! ([`super::Footer`]), reading it ([`super::read`]).
+//! One cache serves all tables of an engine; half of it is for footers. What is evicted is read again when it is needed. Pages are kept
+//! checked, under the range of bytes that was asked for: a dashboard asks for the same again. Not here: what a footer says
+//! ([`super::Footer`]), reading ([`super::read`]).
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
@@ -15,20 +18,51 @@ use crate::Error;
 /// A guess of a footer's size, for the first allocation only.
 const FOOTER_BYTES_USUAL: u64 = 64 << 10;
 
-/// Footers by file id.
-#[derive(Debug)]
-pub struct FooterCache {
-    footers: Cache<u64, Arc<Footer>, FooterBytes>,
-    hits: AtomicU64,
-    misses: AtomicU64,
+/// The same of a run of pages.
+const PAGES_BYTES_USUAL: u64 = 8 << 10;
+
+/// A range of bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct PagesKey {
+    file: u64,
+    start: u64,
+    end: u64,
 }
 
-#[derive(Clone, Debug)]
-struct FooterBytes;
+impl PagesKey {
+    fn new(file: u64, range: &Range<u64>) -> Self {
+        Self {
+            file,
+            start: range.start,
+            end: range.end,
+        }
+    }
+}
 
-impl Weighter<u64, Arc<Footer>> for FooterBytes {
+/// Footers by file id, and pages.
+#[derive(Debug)]
+pub struct FileCache {
+    footers: Cache<u64, Arc<Footer>, Weight>,
+    pages: Cache<PagesKey, Bytes, Weight>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    page_hits: AtomicU64,
+    page_misses: AtomicU64,
+}
+
+/// Weighs in bytes.
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<u64, Arc<Footer>> for Weight {
     fn weight(&self, _: &u64, footer: &Arc<Footer>) -> u64 {
         footer.memory_bytes as u64
+    }
+}
+
+impl Weighter<PagesKey, Bytes> for Weight {
+    fn weight(&self, _: &PagesKey, bytes: &Bytes) -> u64 {
+        (bytes.len() + size_of::<PagesKey>() + size_of::<Bytes>()) as u64
     }
 }
 
@@ -36,34 +70,69 @@ impl Weighter<u64, Arc<Footer>> for FooterBytes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStatistics {
     pub footers: u64,
-    pub bytes: u64,
+    pub footer_bytes: u64,
+    pub page_bytes: u64,
+    /// Of footers and pages together.
     pub bytes_max: u64,
     pub hits: u64,
     /// Footers that had to be read, or waited for while someone else did.
     pub misses: u64,
+    pub page_hits: u64,
+    /// Ranges of pages that had to be read.
+    pub page_misses: u64,
 }
 
-impl FooterCache {
-    /// `bytes_max` bounds what is kept. A footer larger than all of it is given out, and not kept.
+/// A cache of at most so many bytes.
+fn bounded<K, V>(bytes_max: u64, bytes_usual: u64) -> Cache<K, V, Weight>
+where
+    K: Eq + std::hash::Hash + Clone,
+    V: Clone,
+    Weight: Weighter<K, V>,
+{
+    let options = OptionsBuilder::new()
+        .weight_capacity(bytes_max)
+        .estimated_items_capacity((bytes_max / bytes_usual).max(16) as usize)
+        // Each shard has its part of the bound; one may use all of it.
+        .shards(1)
+        .build()
+        .expect("capacity and items are given");
+    Cache::with_options(
+        options,
+        Weight,
+        DefaultHashBuilder::default(),
+        DefaultLifecycle::default(),
+    )
+}
+
+impl FileCache {
+    /// `bytes_max` bounds what is kept. What is larger than its half is given out, and not kept.
     pub fn new(bytes_max: usize) -> Self {
-        let bytes_max = bytes_max as u64;
-        let options = OptionsBuilder::new()
-            .weight_capacity(bytes_max)
-            .estimated_items_capacity((bytes_max / FOOTER_BYTES_USUAL).max(16) as usize)
-            // Each shard has its part of the bound; one may use all of it.
-            .shards(1)
-            .build()
-            .expect("capacity and items are given");
+        let half = bytes_max as u64 / 2;
         Self {
-            footers: Cache::with_options(
-                options,
-                FooterBytes,
-                DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
+            footers: bounded(bytes_max as u64 - half, FOOTER_BYTES_USUAL),
+            pages: bounded(half, PAGES_BYTES_USUAL),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            page_hits: AtomicU64::new(0),
+            page_misses: AtomicU64::new(0),
         }
+    }
+
+    /// Bytes of a file that were kept.
+    pub fn pages(&self, file: u64, range: &Range<u64>) -> Option<Bytes> {
+        let found = self.pages.get(&PagesKey::new(file, range));
+        let counter = match found {
+            Some(_) => &self.page_hits,
+            None => &self.page_misses,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Keeps bytes of a file, which are checked. They are copied: a store may hand out parts of something larger.
+    pub fn keep_pages(&self, file: u64, range: &Range<u64>, bytes: &Bytes) {
+        self.pages
+            .insert(PagesKey::new(file, range), Bytes::copy_from_slice(bytes));
     }
 
     /// The footer of a file, read if it is not there. Whoever asks for the same file meanwhile waits for the one reading.
@@ -87,12 +156,16 @@ impl FooterCache {
     }
 
     pub fn statistics(&self) -> CacheStatistics {
+        let counted = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheStatistics {
             footers: self.footers.len() as u64,
-            bytes: self.footers.weight(),
-            bytes_max: self.footers.capacity(),
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
+            footer_bytes: self.footers.weight(),
+            page_bytes: self.pages.weight(),
+            bytes_max: self.footers.capacity() + self.pages.capacity(),
+            hits: counted(&self.hits),
+            misses: counted(&self.misses),
+            page_hits: counted(&self.page_hits),
+            page_misses: counted(&self.page_misses),
         }
     }
 }

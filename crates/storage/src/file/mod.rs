@@ -17,6 +17,8 @@ pub mod integers;
 
 pub mod last_rows;
 
+pub mod narrow;
+
 pub mod read;
 
 pub mod write;
@@ -30,16 +32,16 @@ use runtime::object_store::{Path, Store};
 use crate::Error;
 use crate::buffer::TableBuffer;
 use crate::manifest::FileEntry;
-use cache::FooterCache;
+use cache::FileCache;
 use checksums::Checksums;
 use read::Section;
 
-/// A live file. What its footer says is kept by the engine's [`FooterCache`], at most as long as this is.
+/// A live file. What its footer says is kept by the engine's [`FileCache`], at most as long as this is; pages until they are evicted.
 #[derive(Debug)]
 pub struct DataFile {
     pub entry: FileEntry,
     pub path: Path,
-    footers: Arc<FooterCache>,
+    cache: Arc<FileCache>,
 }
 
 /// What a file's footer says.
@@ -65,24 +67,20 @@ pub struct Footer {
 }
 
 impl DataFile {
-    pub fn new(entry: FileEntry, path: Path, footers: Arc<FooterCache>) -> Self {
-        Self {
-            entry,
-            path,
-            footers,
-        }
+    pub fn new(entry: FileEntry, path: Path, cache: Arc<FileCache>) -> Self {
+        Self { entry, path, cache }
     }
 
     /// The footer, with its series known to `table`.
     pub async fn footer(&self, store: &Store, table: &TableBuffer) -> Result<Arc<Footer>, Error> {
         let reading = read::read_footer(store, &self.path, &self.entry, table);
-        self.footers.get(self.entry.id, reading).await
+        self.cache.get(self.entry.id, reading).await
     }
 }
 
 impl Drop for DataFile {
     fn drop(&mut self) {
-        self.footers.remove(self.entry.id);
+        self.cache.remove(self.entry.id);
     }
 }
 

@@ -11,10 +11,11 @@ use arrow::datatypes::TimestampNanosecondType;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt};
+use parking_lot::Mutex;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector,
+    ArrowPredicate, ArrowReaderMetadata, ArrowReaderOptions, RowFilter, RowSelection, RowSelector,
 };
 use parquet::arrow::async_reader::{
     AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
@@ -28,6 +29,7 @@ use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store, StoreError
 use super::checksums::{self, Checksums};
 use super::index::{self, SeriesIndex};
 use super::last_rows::{self, LastRows};
+use super::narrow::{Condition, FieldFilter, Narrowing, Runs, SharedRuns};
 use super::write::WIDEST_STRING_KEY;
 use super::{DataFile, Footer};
 use crate::Error;
@@ -44,6 +46,9 @@ const SERIES_AT_ONCE: usize = 1024;
 
 /// Bytes that the cache counts for a series of a footer: its number, where it ends, and its times.
 const SERIES_BYTES: usize = size_of::<u32>() + size_of::<u64>() + 2 * size_of::<i64>();
+
+/// What a narrowing may keep of the columns it looked at, for a row group that also gives them out.
+const NARROWING_BYTES_MAX: usize = 32 << 20;
 
 /// Name of the time column in every file.
 const TIME: &str = "time";
@@ -146,6 +151,8 @@ struct CheckedBytes {
     store: Store,
     file: Arc<DataFile>,
     footer: Arc<Footer>,
+    /// Whether what is read is kept for others.
+    keeps: bool,
 }
 
 impl CheckedBytes {
@@ -164,21 +171,37 @@ impl CheckedBytes {
             .map(|range| checksums.around(range))
             .collect::<Result<_, Error>>()
             .map_err(damaged)?;
-        let read = self
-            .store
-            .get_ranges(&self.file.path, &wide)
-            .await
-            .map_err(|cause| ParquetError::External(Box::new(cause)))?;
-        if read.len() != wide.len() {
-            return Err(damaged(out_of_file()));
-        }
-        let parts = ranges.iter().zip(&wide).zip(read);
-        parts
-            .map(|((range, wide), bytes)| {
-                if bytes.len() as u64 != wide.end - wide.start {
+        let (cache, file) = (&self.file.cache, self.file.entry.id);
+        let mut found: Vec<Option<Bytes>> = match self.keeps {
+            true => wide.iter().map(|wide| cache.pages(file, wide)).collect(),
+            false => vec![None; wide.len()],
+        };
+        let missing: Vec<usize> = (0..wide.len()).filter(|at| found[*at].is_none()).collect();
+        if !missing.is_empty() {
+            let asked: Vec<Range<u64>> = missing.iter().map(|at| wide[*at].clone()).collect();
+            let read = self
+                .store
+                .get_ranges(&self.file.path, &asked)
+                .await
+                .map_err(|cause| ParquetError::External(Box::new(cause)))?;
+            if read.len() != asked.len() {
+                return Err(damaged(out_of_file()));
+            }
+            for ((at, asked), bytes) in missing.into_iter().zip(&asked).zip(read) {
+                if bytes.len() as u64 != asked.end - asked.start {
                     return Err(damaged(out_of_file()));
                 }
-                checksums.check(wide.start, &bytes).map_err(damaged)?;
+                checksums.check(asked.start, &bytes).map_err(damaged)?;
+                if self.keeps {
+                    cache.keep_pages(file, asked, &bytes);
+                }
+                found[at] = Some(bytes);
+            }
+        }
+        let parts = ranges.iter().zip(&wide).zip(found);
+        parts
+            .map(|((range, wide), bytes)| {
+                let bytes = bytes.ok_or_else(|| damaged(out_of_file()))?;
                 slice(&bytes, wide.start, range).ok_or_else(|| damaged(out_of_file()))
             })
             .collect()
@@ -370,7 +393,47 @@ pub struct FileSelection {
     /// Names of the fields wanted, in the order of [`Chunk::fields`].
     pub fields: Arc<[String]>,
     pub time_range: RangeInclusive<i64>,
+    /// Rows it refuses may be left out.
+    pub filter: Option<FieldFilter>,
+    /// Whether the pages read are kept for the next query.
+    pub keeps: bool,
     pub batch_rows: usize,
+}
+
+impl FileSelection {
+    /// The places in the file of the columns that are read, `time` first.
+    pub fn columns(&self) -> Vec<usize> {
+        let fields = self.footer.metadata.schema().fields();
+        let filtered = self.filter.iter().flat_map(|filter| filter.schema.fields());
+        let mut names: Vec<&str> = self.fields.iter().map(String::as_str).collect();
+        names.extend(filtered.map(|field| field.name().as_str()));
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| *name != TIME);
+        let places = [TIME].into_iter().chain(names);
+        places
+            .filter_map(|name| Some(fields.find(name)?.0))
+            .collect()
+    }
+
+    /// Whether rows of the chosen series may be outside of the time range.
+    fn cuts_times(&self) -> bool {
+        let is_inside = |(first, last): &(i64, i64)| {
+            self.time_range.contains(first) && self.time_range.contains(last)
+        };
+        let entry = &self.file.entry;
+        if is_inside(&(entry.min_time, entry.max_time)) {
+            return false;
+        }
+        let footer = &self.footer;
+        let mut series = self.series.iter();
+        // Files of older versions do not tell the times.
+        !series.all(|(_, _, end)| {
+            let at = footer.ends.binary_search(end).ok();
+            at.and_then(|at| footer.times.get(at))
+                .is_some_and(is_inside)
+        })
+    }
 }
 
 /// Which last rows of a file to read.
@@ -421,10 +484,8 @@ impl LastRowsSelection {
 pub struct FileReader {
     path: Path,
     stream: ParquetRecordBatchStream<CheckedBytes>,
-    /// Ranks and rows still to come.
-    series: std::vec::IntoIter<(u32, u64, u64)>,
-    /// Rank and rows left of the series in progress.
-    current: Option<(u32, u64)>,
+    /// Of which series the rows are that are still to come.
+    runs: SharedRuns,
     /// Where `time` is in the batches read.
     time_position: usize,
     /// Where each field is in the batches read; `None` when the file lacks it.
@@ -439,44 +500,80 @@ impl FileReader {
             store: Store::clone(store),
             file: Arc::clone(&selection.file),
             footer: Arc::clone(&selection.footer),
+            keeps: selection.keeps,
         };
         let metadata = selection.footer.metadata.clone();
-        let wanted: HashMap<&str, usize> = selection
-            .fields
+        let roots: HashMap<&str, usize> = metadata
+            .schema()
+            .fields()
             .iter()
             .enumerate()
-            .map(|(at, name)| (name.as_str(), at))
+            .map(|(root, field)| (field.name().as_str(), root))
             .collect();
-        let mut roots = Vec::new();
-        let mut time_position = None;
-        let mut positions = vec![None; wanted.len()];
-        for (root, field) in metadata.schema().fields().iter().enumerate() {
-            if field.name() == TIME {
-                time_position = Some(roots.len());
-            } else if let Some(at) = wanted.get(field.name().as_str()) {
-                positions[*at] = Some(roots.len());
-            } else {
-                continue;
-            }
-            roots.push(root);
-        }
-        let time_position = time_position
+        let time = *roots
+            .get(TIME)
             .ok_or_else(|| Error::corrupt(format!("file {path} has no time column")))?;
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
-        let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
-            .with_projection(mask)
-            .with_row_selection(row_selection(&selection.series))
-            .with_batch_size(rows_of_strings(
-                selection.batch_rows,
-                selection.footer.widest_string,
-            ))
-            .build()
-            .map_err(|cause| read_error(&path, cause))?;
+        let fields = selection.fields.iter();
+        let fields: Vec<Option<usize>> = fields
+            .map(|name| roots.get(name.as_str()).copied())
+            .collect();
+        let read = Shown::of(fields.iter().flatten().copied().chain([time]));
+        let positions = fields.iter().map(|root| read.position((*root)?)).collect();
+        let time_position = read
+            .position(time)
+            .ok_or_else(|| Error::internal("time is not among the columns read"))?;
+        let mut runs = Runs::default();
+        for (rank, from, to) in &selection.series {
+            runs.push(*rank, to - from);
+        }
+        let mut runs: SharedRuns = Arc::new(Mutex::new(runs));
+        let mut narrowings: Vec<Box<dyn ArrowPredicate>> = Vec::new();
+        let mut narrow = |shown: &Shown, condition| {
+            let left = SharedRuns::default();
+            narrowings.push(Box::new(Narrowing {
+                shown: shown.mask(&metadata),
+                condition,
+                wanted: std::mem::replace(&mut runs, Arc::clone(&left)),
+                left,
+            }));
+        };
+        if selection.cuts_times() {
+            narrow(
+                &Shown::of([time]),
+                Condition::Times(selection.time_range.clone()),
+            );
+        }
+        if let Some(filter) = &selection.filter {
+            let wanted = filter.schema.fields().iter();
+            let wanted: Vec<Option<usize>> = wanted
+                .map(|field| roots.get(field.name().as_str()).copied())
+                .collect();
+            let shown = Shown::of(wanted.iter().flatten().copied());
+            // Without any of its columns it says the same of all rows.
+            if !shown.roots.is_empty() {
+                let positions = wanted.iter().map(|root| shown.position((*root)?)).collect();
+                let filter = filter.clone();
+                narrow(&shown, Condition::Fields { filter, positions });
+            }
+        }
+        let mut builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
+                .with_projection(read.mask(&metadata))
+                .with_row_selection(row_selection(&selection.series))
+                .with_batch_size(rows_of_strings(
+                    selection.batch_rows,
+                    selection.footer.widest_string,
+                ));
+        if !narrowings.is_empty() {
+            builder = builder
+                .with_row_filter(RowFilter::new(narrowings))
+                .with_max_predicate_cache_size(NARROWING_BYTES_MAX);
+        }
+        let stream = builder.build().map_err(|cause| read_error(&path, cause))?;
         Ok(Self {
             path,
             stream,
-            series: selection.series.into_iter(),
-            current: None,
+            runs,
             time_position,
             positions,
             time_range: selection.time_range,
@@ -496,7 +593,7 @@ impl FileReader {
         Ok(None)
     }
 
-    fn chunk(&mut self, batch: &RecordBatch) -> Result<Chunk, Error> {
+    fn chunk(&self, batch: &RecordBatch) -> Result<Chunk, Error> {
         let damaged = |what: &str| Error::corrupt(format!("file {} {what}", self.path));
         let times = batch
             .column(self.time_position)
@@ -507,26 +604,19 @@ impl FileReader {
         let mut spans = Vec::new();
         let mut start = 0u64;
         let rows = batch.num_rows() as u64;
+        let mut runs = self.runs.lock();
         while start < rows {
-            let (rank, left) = match self.current.take() {
-                Some(current) => current,
-                None => self
-                    .series
-                    .next()
-                    .map(|(rank, from, to)| (rank, to - from))
-                    .ok_or_else(|| damaged("has more rows than its series index"))?,
-            };
-            let taken = left.min(rows - start);
+            let (rank, taken) = runs
+                .take(rows - start)
+                .ok_or_else(|| damaged("has more rows than its series index"))?;
             spans.push(Span {
                 rank,
                 start: start as u32,
                 end: (start + taken) as u32,
             });
             start += taken;
-            if taken < left {
-                self.current = Some((rank, left - taken));
-            }
         }
+        drop(runs);
         let fields = self
             .positions
             .iter()
@@ -538,6 +628,30 @@ impl FileReader {
             times,
             fields,
         })
+    }
+}
+
+/// Columns to be read, by their place in the file.
+struct Shown {
+    /// Ascending.
+    roots: Vec<usize>,
+}
+
+impl Shown {
+    fn of(roots: impl IntoIterator<Item = usize>) -> Self {
+        let mut roots: Vec<usize> = roots.into_iter().collect();
+        roots.sort_unstable();
+        roots.dedup();
+        Self { roots }
+    }
+
+    /// Where a column is among them.
+    fn position(&self, root: usize) -> Option<usize> {
+        self.roots.binary_search(&root).ok()
+    }
+
+    fn mask(&self, metadata: &ArrowReaderMetadata) -> ProjectionMask {
+        ProjectionMask::roots(metadata.parquet_schema(), self.roots.iter().copied())
     }
 }
 

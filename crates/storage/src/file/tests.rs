@@ -122,7 +122,7 @@ struct Stored {
     store: Store,
     file: Arc<DataFile>,
     table: Arc<TableBuffer>,
-    footers: Arc<FooterCache>,
+    footers: Arc<FileCache>,
     bytes: Vec<u8>,
     rows_per_series: usize,
 }
@@ -193,7 +193,7 @@ async fn store(written: WrittenFile, rows_per_series: usize) -> Stored {
         deletes_applied: 0,
         created_ms: 0,
     };
-    let footers = Arc::new(FooterCache::new(64 << 20));
+    let footers = Arc::new(FileCache::new(64 << 20));
     let path = Path::from("node/dbs/1/1/7.parquet");
     let stored = Stored {
         store: in_memory(),
@@ -229,6 +229,8 @@ impl Stored {
                 .collect(),
             fields: fields.iter().map(|field| field.to_string()).collect(),
             time_range: i64::MIN..=i64::MAX,
+            filter: None,
+            keeps: false,
             batch_rows: 1000,
         };
         let mut reader = FileReader::open(selection, &self.store)?;
@@ -418,14 +420,14 @@ async fn footers_are_read_once_kept_within_bounds_and_go_with_their_file() {
         (statistics.footers, statistics.hits, statistics.misses),
         (1, 1, 2)
     );
-    assert_eq!(statistics.bytes, first.memory_bytes as u64);
+    assert_eq!(statistics.footer_bytes, first.memory_bytes as u64);
     assert!(
         first.memory_bytes > stored.bytes.len(),
         "a small file is kept whole"
     );
 
     // One that is larger than the cache is used all the same.
-    let small = Arc::new(FooterCache::new(first.memory_bytes - 1));
+    let small = Arc::new(FileCache::new(2 * first.memory_bytes - 2));
     let file = DataFile::new(
         stored.file.entry.clone(),
         stored.file.path.clone(),
@@ -439,11 +441,11 @@ async fn footers_are_read_once_kept_within_bounds_and_go_with_their_file() {
         assert_eq!(footer.ends, first.ends);
     }
     assert_eq!(
-        (small.statistics().bytes, small.statistics().misses),
+        (small.statistics().footer_bytes, small.statistics().misses),
         (0, 2)
     );
 
     let footers = Arc::clone(&stored.footers);
     drop(stored);
-    assert_eq!(footers.statistics().bytes, 0);
+    assert_eq!(footers.statistics().footer_bytes, 0);
 }

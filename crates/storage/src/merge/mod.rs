@@ -58,7 +58,8 @@ pub enum Rows {
 }
 
 impl Rows {
-    fn at(&self, position: u32) -> u32 {
+    /// The row at a position.
+    pub fn at(&self, position: u32) -> u32 {
         match self {
             Self::Sorted => position,
             Self::Ordered(order) => order.rows[position as usize],

@@ -3,6 +3,10 @@
 //! Planning is [`plan`]; a [`Scan`] holds what it found and streams it. Tags come from series keys and are never decoded from
 //! files; sources whose times cannot overlap are never merged with each other.
 
+mod description;
+
+mod known;
+
 mod newest;
 
 pub mod plan;
@@ -23,11 +27,26 @@ use crate::compact::pace::Busy;
 use crate::delete::tombstone::Exclusions;
 use crate::file::read::{FileReader, FileSelection, LastRowsSelection};
 use crate::merge::{Chunk, Merge, Merged, Output, Step};
-use plan::{Group, Pruned, Source};
+use description::{Pages, Pruned};
+use plan::{Group, Source};
 
 /// Decides for many series at once: gets one row per series with every tag column of the table in the order of
 /// [`crate::schema::table_schema`], answers which may match. Null counts as no.
 pub type SeriesFilter =
+    Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'static>;
+
+pub use known::{Asked, KnownRows};
+
+/// Decides row by row, looking at some columns.
+#[derive(Clone)]
+pub struct RowFilter {
+    /// Indices into [`crate::schema::table_schema`]: the columns of the batches shown to `matches`, in this order.
+    pub columns: Vec<usize>,
+    pub matches: RowMatches,
+}
+
+/// Answers for each row of a batch; null counts as no.
+pub type RowMatches =
     Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'static>;
 
 /// What to read of a table.
@@ -41,6 +60,9 @@ pub struct ScanRequest {
     pub time_range: RangeInclusive<i64>,
     /// Rows of series it refuses are never returned.
     pub series_filter: Option<SeriesFilter>,
+    /// Rows it refuses may be left out, so that less has to be read; whoever asks has to look at the others again. Looks at `time`
+    /// and fields, not at tags.
+    pub row_filter: Option<RowFilter>,
     /// Most partitions wanted.
     pub partitions: usize,
     pub wanted: Wanted,
@@ -106,9 +128,13 @@ impl Scan {
         self.partitions.len()
     }
 
-    /// One line for EXPLAIN: what is read of what there is, such as `files=2/10, segments=1/1, series=3/1000`.
+    /// One line for EXPLAIN: what is read of what there is, such as `files=2/10, segments=1/1, series=3/1000, groups=1,
+    /// largest_group=2, row_groups=1/4, pages=2/90`.
     pub fn description(&self) -> String {
-        self.pruned.to_string()
+        match Pages::of(self.partitions.iter().flatten()) {
+            Some(pages) => format!("{}, {pages}", self.pruned),
+            None => self.pruned.to_string(),
+        }
     }
 
     /// Bounds of the times of all its rows, nanoseconds; `None` when it has none.
@@ -131,6 +157,36 @@ impl Scan {
         let groups = self.partitions.iter().flatten();
         let read: u64 = groups.map(Group::rows).sum();
         read + self.counted
+    }
+
+    /// The same scan without the rows that need not be read, in as many partitions, and what these rows are. `None` when there are none,
+    /// or this is no scan of all rows.
+    ///
+    /// Of rows that may be versions of each other the times can be known, but not how many there are.
+    pub fn without_known(&self, asked: Asked) -> Option<(Self, KnownRows)> {
+        if !self.is_of_all_rows() {
+            return None;
+        }
+        let mut known = KnownRows::default();
+        let mut partitions = self.partitions.clone();
+        for groups in &mut partitions {
+            known::take(groups, &self.time_range, asked, &mut known);
+        }
+        let rest = Self {
+            store: Store::clone(&self.store),
+            output: self.output.clone(),
+            partitions,
+            time_range: self.time_range.clone(),
+            not_before: None,
+            counted: 0,
+            series: self.series.clone(),
+            pruned: Pruned {
+                counted: known.rows,
+                ..self.pruned
+            },
+            busy: self.busy.clone(),
+        };
+        (known.rows > 0).then_some((rest, known))
     }
 
     /// Whether [`Scan::narrowed`] scans make up this one when their times do: it is of all rows.

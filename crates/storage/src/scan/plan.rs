@@ -3,22 +3,24 @@
 //! Pruning is by time (file and segment bounds) and by series (the series index, each series judged once). Sources whose times
 //! overlap form a group and are merged; groups are independent. A large group is split by series when there are partitions to spare.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
-use catalog::{Column, ColumnId, ColumnKind};
+use catalog::{Column, ColumnId, ColumnKind, Table};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use runtime::object_store::Store;
 
+use super::description::Pruned;
+use super::known::{self, Asked, KnownRows};
 use super::newest::Newest;
-use super::{Scan, ScanRequest, Wanted};
+use super::{RowFilter, Scan, ScanRequest, Wanted};
 use crate::Error;
 use crate::buffer::TableBuffer;
 use crate::buffer::segment::Segment;
 use crate::delete::tombstone::{ExclusionSets, Exclusions};
+use crate::file::narrow::FieldFilter;
 use crate::file::read::{FileSelection, LastRowsSelection};
 use crate::file::{DataFile, Footer};
 use crate::merge::{Chunk, Output, Span};
@@ -92,7 +94,7 @@ impl Source {
         })
     }
 
-    fn rows(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         match self {
             Self::File(selection, _) => {
                 selection.series.iter().map(|(_, from, to)| to - from).sum()
@@ -103,6 +105,25 @@ impl Source {
                 .map(|span| u64::from(span.end - span.start))
                 .sum(),
         }
+    }
+
+    /// The first and the last of its series, by rank.
+    fn ranks(&self) -> (u32, u32) {
+        let ends = match self {
+            Self::File(selection, _) => {
+                let series = &selection.series;
+                series.first().zip(series.last()).map(|(a, b)| (a.0, b.0))
+            }
+            Self::Last(selection) => {
+                let series = &selection.series;
+                series.first().zip(series.last()).map(|(a, b)| (a.0, b.0))
+            }
+            Self::Segment { spans, .. } => spans
+                .first()
+                .zip(spans.last())
+                .map(|(a, b)| (a.rank, b.rank)),
+        };
+        ends.unwrap_or((0, u32::MAX))
     }
 
     fn narrowed(&self, times: &RangeInclusive<i64>) -> Option<Self> {
@@ -188,44 +209,6 @@ impl Source {
                 })
             }
         }
-    }
-}
-
-/// How much of what there is a scan reads.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Pruned {
-    files: (usize, usize),
-    segments: (usize, usize),
-    series: (usize, usize),
-    groups: usize,
-    largest_group: usize,
-    /// Of these only the last rows.
-    last_rows: usize,
-    /// Rows known without reading them.
-    counted: u64,
-}
-
-impl fmt::Display for Pruned {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "files={}/{}, segments={}/{}, series={}/{}, groups={}, largest_group={}",
-            self.files.0,
-            self.files.1,
-            self.segments.0,
-            self.segments.1,
-            self.series.0,
-            self.series.1,
-            self.groups,
-            self.largest_group
-        )?;
-        if self.last_rows > 0 {
-            write!(formatter, ", last_rows={}", self.last_rows)?;
-        }
-        if self.counted > 0 {
-            write!(formatter, ", counted={}", self.counted)?;
-        }
-        Ok(())
     }
 }
 
@@ -360,6 +343,8 @@ pub async fn plan(
                 series,
                 fields: Arc::clone(&names),
                 time_range: range.clone(),
+                filter: None,
+                keeps: true,
                 batch_rows: BATCH_ROWS,
             };
             sources.push(Source::File(selection, excluded));
@@ -379,8 +364,17 @@ pub async fn plan(
         }
     }
     let mut groups = group(sources);
+    if let Some(filter) = &request.row_filter {
+        narrow(&mut groups, &field_filter(&request.table, filter)?);
+    }
     if request.wanted == Wanted::Count && output.columns.is_empty() {
-        pruned.counted = count(&mut groups, range);
+        let mut rows = KnownRows::default();
+        let asked = Asked {
+            count: true,
+            times: false,
+        };
+        known::take(&mut groups, range, asked, &mut rows);
+        pruned.counted = rows.rows;
     }
     pruned.groups = groups.len();
     pruned.largest_group = groups
@@ -498,22 +492,16 @@ pub fn file_series(
     series
 }
 
-/// Puts sources whose times overlap together. Keeps their order within a group.
+/// Puts sources together that may have rows of the same series and time: their times overlap, and so do their series. Keeps their order
+/// within a group.
 fn group(sources: Vec<Source>) -> Vec<Group> {
-    let mut order: Vec<(usize, Source)> = sources.into_iter().enumerate().collect();
-    order.sort_by_key(|(_, source)| source.times().0);
-    let mut groups: Vec<Vec<(usize, Source)>> = Vec::new();
-    let mut reaches = i64::MIN;
-    for (age, source) in order {
-        let (first, last) = source.times();
-        match groups.last_mut() {
-            Some(group) if first <= reaches => group.push((age, source)),
-            _ => groups.push(vec![(age, source)]),
-        }
-        reaches = reaches.max(last);
-    }
-    groups
-        .into_iter()
+    let sources = sources.into_iter().enumerate().collect();
+    let by_times = connected(sources, Source::times);
+    let by_ranks = by_times.into_iter().flat_map(|group| match group.len() {
+        1 => vec![group],
+        _ => connected(group, Source::ranks),
+    });
+    by_ranks
         .map(|mut group| {
             group.sort_by_key(|(age, _)| *age);
             Group {
@@ -523,28 +511,47 @@ fn group(sources: Vec<Source>) -> Vec<Group> {
         .collect()
 }
 
-/// Takes out the rows that are known to be there without reading them, and says how many: those of files that share their times with
-/// no other source. Buffered rows may be versions of each other.
-fn count(groups: &mut Vec<Group>, range: &RangeInclusive<i64>) -> u64 {
-    let mut counted = 0;
-    for group in groups.iter_mut() {
-        let [Source::File(selection, None)] = group.sources.as_mut_slice() else {
-            continue;
-        };
-        let footer = &selection.footer;
-        let entry = &selection.file.entry;
-        let is_within = |first: &i64, last: &i64| range.contains(first) && range.contains(last);
-        let is_whole = is_within(&entry.min_time, &entry.max_time);
-        selection.series.retain(|(_, from, to)| {
-            let times = footer.ends.binary_search(to).ok();
-            let times = times.and_then(|at| footer.times.get(at));
-            let is_known = is_whole || times.is_some_and(|(first, last)| is_within(first, last));
-            counted += if is_known { to - from } else { 0 };
-            !is_known
-        });
+/// Puts sources whose intervals overlap, be it through others, together.
+fn connected<T: Ord + Copy>(
+    mut sources: Vec<(usize, Source)>,
+    interval: impl Fn(&Source) -> (T, T),
+) -> Vec<Vec<(usize, Source)>> {
+    sources.sort_by_key(|(_, source)| interval(source).0);
+    let mut groups: Vec<Vec<(usize, Source)>> = Vec::new();
+    let mut reaches: Option<T> = None;
+    for (age, source) in sources {
+        let (first, last) = interval(&source);
+        match groups.last_mut() {
+            Some(group) if reaches.is_some_and(|end| first <= end) => group.push((age, source)),
+            _ => groups.push(vec![(age, source)]),
+        }
+        reaches = reaches.max(Some(last));
     }
-    groups.retain(|group| group.sources.iter().any(|source| source.rows() > 0));
-    counted
+    groups
+}
+
+/// The filter as files need it.
+fn field_filter(table: &Table, filter: &RowFilter) -> Result<FieldFilter, Error> {
+    let by_name = columns_by_name(table);
+    let fields = filter.columns.iter().map(|at| match by_name.get(*at) {
+        Some(column) if column.kind != ColumnKind::Tag => Ok(field(column)),
+        _ => Err(Error::internal(format!(
+            "a row filter looks at column {at}"
+        ))),
+    });
+    Ok(FieldFilter {
+        schema: Arc::new(Schema::new(fields.collect::<Result<Vec<_>, Error>>()?)),
+        matches: Arc::clone(&filter.matches),
+    })
+}
+
+/// Leaves out rows that the filter refuses where no other source can have a newer version of them.
+fn narrow(groups: &mut [Group], filter: &FieldFilter) {
+    for group in groups {
+        if let [Source::File(selection, _)] = group.sources.as_mut_slice() {
+            selection.filter = Some(filter.clone());
+        }
+    }
 }
 
 /// Splits large groups by series until there is work for every partition.

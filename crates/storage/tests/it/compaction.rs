@@ -98,6 +98,7 @@ async fn a_reader_keeps_the_files_it_reads() {
         time_range: i64::MIN..=i64::MAX,
         series_filter: None,
         partitions: 1,
+        row_filter: None,
         wanted: storage::Wanted::All,
     };
     let scan = node.engine.scan(request).await.expect("scan");

@@ -265,6 +265,7 @@ pub(crate) async fn scan(
             time_range: question.times.clone(),
             series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
             partitions: question.partitions,
+            row_filter: None,
             wanted: storage::Wanted::All,
         })
         .await?;
