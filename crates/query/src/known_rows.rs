@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::union::UnionExec;
 use storage::{Asked, KnownRows};
 
@@ -150,11 +151,11 @@ fn question(function: &AggregateFunctionExpr) -> Option<Question> {
     }
 }
 
-/// The scan whose rows arrive as they were read.
+/// The scan whose rows arrive as they were read, be it dealt out to more partitions.
 fn scan_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&SeriesScan> {
-    match plan.downcast_ref::<CooperativeExec>() {
-        Some(_) => scan_of(plan.children().first()?),
-        None => plan.downcast_ref::<SeriesScan>(),
+    match plan.is::<CooperativeExec>() || plan.is::<RepartitionExec>() {
+        true => scan_of(plan.children().first()?),
+        false => plan.downcast_ref::<SeriesScan>(),
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Config {
 pub struct Memory {
     /// Of buffered rows, at which they become files early. Writes wait at twice as many.
     pub buffer_bytes_max: usize,
+    /// What the buffer may hold besides while the log is replayed and nothing else runs: a start need not wait for rows to become files.
+    pub replay_bytes_more: usize,
     /// Of footers, indexes and pages kept for the next query.
     pub cache_bytes_max: usize,
     /// That compaction may hold at once.
@@ -75,6 +77,7 @@ impl Default for Memory {
     fn default() -> Self {
         Self {
             buffer_bytes_max: 128 << 20,
+            replay_bytes_more: 0,
             cache_bytes_max: 128 << 20,
             compaction_bytes_max: 128 << 20,
             ingest_bytes_max: 256 << 20,
@@ -134,6 +137,8 @@ pub struct Engine {
     persister: Arc<Persister>,
     compactor: Arc<Compactor>,
     buffer_bytes_max: u64,
+    /// What the replayed log left in the buffer above the bound at which writes wait; they need not wait for that to become files.
+    backlog_bytes: AtomicU64,
     /// Values of one request that fit the share of requests being read.
     cells_max: u64,
     series_bytes_max: u64,
@@ -183,10 +188,11 @@ impl Engine {
             settings: config.log,
             world: &world,
         };
+        let replay_bytes_max = bytes_max.saturating_add(config.memory.replay_bytes_more as u64);
         let recovered = recover(recovery, async |sequence, batches| {
             buffer.apply(sequence, known_batches(&buffer, &catalog, batches))?;
-            if buffer.bytes() > bytes_max {
-                // The same bound as in normal running: a log larger than memory must not stop a start.
+            if buffer.bytes() > replay_bytes_max {
+                // A log larger than memory must not stop a start.
                 buffer.freeze();
                 persister.persist_frozen(sequence).await?;
             }
@@ -221,6 +227,7 @@ impl Engine {
             settings,
             config.delete_grace,
         )?;
+        let buffer_bytes = buffer.bytes();
         let engine = Arc::new(Self {
             world,
             catalog,
@@ -232,11 +239,15 @@ impl Engine {
             persister,
             compactor: Arc::new(compactor),
             buffer_bytes_max: bytes_max,
+            backlog_bytes: AtomicU64::new(buffer_bytes.saturating_sub(2 * bytes_max)),
             series_bytes_max: config.memory.series_bytes_max as u64,
             cells_max: (config.memory.ingest_bytes_max / size_of::<u64>()) as u64,
             counters: Counters::default(),
         });
         engine.start_persisting(persist_age);
+        if buffer_bytes > bytes_max {
+            engine.persister.wanted.notify_one();
+        }
         Compactor::start(&engine.compactor);
         Ok(engine)
     }
@@ -343,7 +354,14 @@ impl Engine {
 
     /// Waits while the buffer is twice as large as it should be.
     async fn wait_for_room(&self) -> Result<(), Error> {
-        let is_full = || self.buffer.bytes() > 2 * self.buffer_bytes_max;
+        let is_full = || {
+            let bytes = self.buffer.bytes();
+            let usual = 2 * self.buffer_bytes_max;
+            if bytes <= usual {
+                self.backlog_bytes.store(0, Ordering::Relaxed);
+            }
+            bytes > usual + self.backlog_bytes.load(Ordering::Relaxed)
+        };
         if !is_full() {
             return Ok(());
         }

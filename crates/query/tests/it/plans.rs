@@ -128,6 +128,63 @@ async fn a_scan_tells_what_it_reads_and_what_it_left_out() {
     node.stop().await;
 }
 
+#[tokio::test]
+async fn field_conditions_are_asked_by_storage_too_unless_they_look_at_tags() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "SELECT idle FROM cpu WHERE usage > 1 AND (idle > 1 OR host = 'a')",
+    )
+    .await;
+    assert!(plan.contains("row_filter=[usage > "), "{plan}");
+    assert!(
+        !plan.contains("row_filter=[usage > Float64(1) AND idle"),
+        "{plan}"
+    );
+    assert!(plan.contains("FilterExec: usage@"), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn row_groups_and_pages_are_told() {
+    let node = node().await;
+    node.storage.persist().await.expect("the store works");
+    let plan = explain(&node, "SELECT usage FROM cpu WHERE host = 'a'").await;
+    assert!(plan.contains("row_groups=1/1, pages=2/2"), "{plan}");
+    let plan = explain(&node, "SELECT host FROM cpu WHERE usage > 1").await;
+    assert!(plan.contains("pages=2/2"), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn counts_and_times_come_from_indexes() {
+    let node = node().await;
+    node.storage.persist().await.expect("the store works");
+    let plan = explain(&node, "SELECT count(*), min(time), max(time) FROM cpu").await;
+    assert!(plan.contains("counted=2"), "{plan}");
+    assert!(!plan.contains("row_groups"), "{plan}");
+    let plan = explain(&node, "SELECT max(time) FROM cpu WHERE usage > 1").await;
+    assert!(!plan.contains("counted="), "{plan}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn files_without_a_series_in_common_are_not_merged() {
+    let node = Node::start().await;
+    for host in ["a", "b", "c"] {
+        node.write(
+            "db",
+            &format!("cpu,host={host} usage=1 10\ncpu,host={host} usage=2 20"),
+        )
+        .await;
+        node.storage.persist().await.expect("the store works");
+    }
+    let plan = explain(&node, "SELECT usage FROM cpu").await;
+    assert!(plan.contains("files=3/3"), "{plan}");
+    assert!(plan.contains("groups=3, largest_group=1"), "{plan}");
+    node.stop().await;
+}
+
 /// It shows how the rows would be found, and leaves them where they are.
 #[tokio::test]
 async fn explaining_a_delete_deletes_nothing() {

@@ -43,6 +43,7 @@ scripts!(
     gap_fill,
     wall_clock,
     newest,
+    narrowing,
     selectors,
     differences,
     influx_regex,

@@ -1,7 +1,7 @@
 //! Leaving out rows of a file before all their columns are read: first by `time`, then by a condition on fields.
 //!
 //! The Parquet reader shows each narrowing its columns of the rows that are still wanted, a row group at a time, and reads the other columns of
-//! what is left only, which skips pages, too. Rows come in the order of the file, so what is known of them beforehand is how many are of
+//! what is left only, which skips pages, too. Buffered rows are narrowed by fields in the same way. Rows come in the order of the file, so what is known of them beforehand is how many are of
 //! each series ([`Runs`]); each narrowing takes such runs and gives shorter ones. Not here: which series are read (`scan/plan`).
 
 use std::collections::VecDeque;
@@ -10,16 +10,24 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch,
+    TimestampNanosecondArray, new_null_array,
 };
 use arrow::compute::prep_null_mask_filter;
-use arrow::datatypes::{SchemaRef, TimestampNanosecondType};
+use arrow::datatypes::{FieldRef, SchemaRef, TimestampNanosecondType};
 use arrow::error::ArrowError;
+use catalog::ColumnId;
 use parking_lot::Mutex;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowPredicate;
 
+use super::read::TIME;
+use crate::batch::Batch;
+use crate::merge::{Rows, Span};
 use crate::scan::RowMatches;
+
+/// Buffered rows are asked when at least one in so many is wanted otherwise.
+const BATCH_PART: u64 = 8;
 
 /// Rows of a file one after the other: of which series, by rank, and how many.
 #[derive(Debug, Default)]
@@ -54,7 +62,55 @@ pub type SharedRuns = Arc<Mutex<Runs>>;
 pub struct FieldFilter {
     /// The columns that `matches` looks at.
     pub schema: SchemaRef,
+    /// The same columns.
+    pub ids: Arc<[ColumnId]>,
     pub matches: RowMatches,
+}
+
+impl FieldFilter {
+    /// What is left of the spans of buffered rows, which stand as they are.
+    pub fn spans(&self, batch: &Batch, rows: &Rows, spans: Vec<Span>) -> Vec<Span> {
+        let length = |span: &Span| u64::from(span.end - span.start);
+        let looked_at: u64 = spans.iter().map(length).sum();
+        // All rows of the batch would be asked for a few.
+        let is_worthwhile = looked_at * BATCH_PART >= batch.rows() as u64;
+        if !is_worthwhile || !matches!(rows, Rows::Sorted) {
+            return spans;
+        }
+        let column = |(field, id): (&FieldRef, &ColumnId)| match batch.column(*id) {
+            _ if field.name() == TIME => {
+                Arc::new(TimestampNanosecondArray::new(batch.times.clone(), None)) as ArrayRef
+            }
+            Some(values) => Arc::clone(values),
+            None => new_null_array(field.data_type(), batch.rows()),
+        };
+        let columns = self.schema.fields().iter().zip(self.ids.iter());
+        let Some(verdict) = self.verdict(columns.map(column).collect(), batch.rows()) else {
+            return spans;
+        };
+        let mut left = Vec::with_capacity(spans.len());
+        for span in spans {
+            let of_span = verdict
+                .values()
+                .slice(span.start as usize, length(&span) as usize);
+            left.extend(of_span.set_slices().map(|(from, to)| Span {
+                start: span.start + from as u32,
+                end: span.start + to as u32,
+                ..span
+            }));
+        }
+        left
+    }
+
+    /// What it says of each of so many rows, without nulls; `None` when it cannot say.
+    fn verdict(&self, columns: Vec<ArrayRef>, rows: usize) -> Option<BooleanArray> {
+        let shown = RecordBatch::try_new(SchemaRef::clone(&self.schema), columns).ok()?;
+        let verdict = (self.matches)(&shown).ok()?;
+        (verdict.len() == rows).then(|| match verdict.null_count() {
+            0 => verdict,
+            _ => prep_null_mask_filter(&verdict),
+        })
+    }
 }
 
 impl fmt::Debug for FieldFilter {
@@ -167,12 +223,7 @@ fn verdict(
             Some(at) => Arc::clone(batch.column(*at)),
             None => new_null_array(field.data_type(), batch.num_rows()),
         });
-    let shown = RecordBatch::try_new(SchemaRef::clone(&filter.schema), columns.collect()).ok()?;
-    let verdict = (filter.matches)(&shown).ok()?;
-    (verdict.len() == batch.num_rows()).then(|| match verdict.null_count() {
-        0 => verdict,
-        _ => prep_null_mask_filter(&verdict),
-    })
+    filter.verdict(columns.collect(), batch.num_rows())
 }
 
 fn times(batch: &RecordBatch) -> Result<&[i64], ArrowError> {
@@ -190,7 +241,7 @@ fn too_many_rows() -> ArrowError {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array, TimestampNanosecondArray};
+    use arrow::array::Int64Array;
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
@@ -258,6 +309,7 @@ mod tests {
         ]);
         let filter = |matches| FieldFilter {
             schema: Arc::new(schema.clone()),
+            ids: [ColumnId(1), ColumnId(2)].into(),
             matches,
         };
         let positions = vec![Some(0), None];

@@ -51,7 +51,7 @@ const SERIES_BYTES: usize = size_of::<u32>() + size_of::<u64>() + 2 * size_of::<
 const NARROWING_BYTES_MAX: usize = 32 << 20;
 
 /// Name of the time column in every file.
-const TIME: &str = "time";
+pub const TIME: &str = "time";
 
 /// Where something of ours lies in a file, as the footer's key-value metadata has it: two numbers in decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::delete::tombstone::{ExclusionSets, Exclusions};
 use crate::file::narrow::FieldFilter;
 use crate::file::read::{FileSelection, LastRowsSelection};
 use crate::file::{DataFile, Footer};
-use crate::merge::{Chunk, Output, Span};
+use crate::merge::{Chunk, Output, Rows, Span};
 use crate::schema::{columns_by_name, field, table_metadata};
 use crate::series::{Ranking, SeriesTable};
 
@@ -69,6 +69,8 @@ pub enum Source {
         /// Deleted rows are not in them.
         spans: Vec<Span>,
         fields: Arc<[ColumnId]>,
+        /// Rows it refuses may be left out.
+        filter: Option<FieldFilter>,
     },
 }
 
@@ -79,13 +81,19 @@ impl Source {
             segment,
             spans,
             fields,
+            filter,
         } = self
         else {
             return None;
         };
+        let rows = segment.positions();
+        let spans = match &filter {
+            Some(filter) => filter.spans(&segment.batch, &rows, spans),
+            None => spans,
+        };
         Some(Chunk {
             spans,
-            rows: segment.positions(),
+            rows,
             times: segment.batch.times.clone(),
             fields: fields
                 .iter()
@@ -150,6 +158,7 @@ impl Source {
                 segment,
                 spans,
                 fields,
+                filter,
             } => {
                 let mut chunk = Chunk {
                     spans: spans.clone(),
@@ -162,6 +171,7 @@ impl Source {
                     segment: Arc::clone(segment),
                     spans: chunk.spans,
                     fields: Arc::clone(fields),
+                    filter: filter.clone(),
                 })
             }
         }
@@ -196,6 +206,7 @@ impl Source {
                 segment,
                 spans,
                 fields,
+                filter,
             } => {
                 let spans: Vec<Span> = spans
                     .iter()
@@ -206,6 +217,7 @@ impl Source {
                     segment: Arc::clone(segment),
                     spans,
                     fields: Arc::clone(fields),
+                    filter: filter.clone(),
                 })
             }
         }
@@ -360,6 +372,7 @@ pub async fn plan(
                 segment: Arc::clone(segment),
                 spans: chunk.spans,
                 fields: Arc::clone(&ids),
+                filter: None,
             });
         }
     }
@@ -533,14 +546,17 @@ fn connected<T: Ord + Copy>(
 /// The filter as files need it.
 fn field_filter(table: &Table, filter: &RowFilter) -> Result<FieldFilter, Error> {
     let by_name = columns_by_name(table);
-    let fields = filter.columns.iter().map(|at| match by_name.get(*at) {
-        Some(column) if column.kind != ColumnKind::Tag => Ok(field(column)),
+    let columns = filter.columns.iter().map(|at| match by_name.get(*at) {
+        Some(column) if column.kind != ColumnKind::Tag => Ok(*column),
         _ => Err(Error::internal(format!(
             "a row filter looks at column {at}"
         ))),
     });
+    let columns: Vec<&Column> = columns.collect::<Result<_, Error>>()?;
+    let fields: Vec<_> = columns.iter().map(|column| field(column)).collect();
     Ok(FieldFilter {
-        schema: Arc::new(Schema::new(fields.collect::<Result<Vec<_>, Error>>()?)),
+        schema: Arc::new(Schema::new(fields)),
+        ids: columns.iter().map(|column| column.id).collect(),
         matches: Arc::clone(&filter.matches),
     })
 }
@@ -548,8 +564,17 @@ fn field_filter(table: &Table, filter: &RowFilter) -> Result<FieldFilter, Error>
 /// Leaves out rows that the filter refuses where no other source can have a newer version of them.
 fn narrow(groups: &mut [Group], filter: &FieldFilter) {
     for group in groups {
-        if let [Source::File(selection, _)] = group.sources.as_mut_slice() {
-            selection.filter = Some(filter.clone());
+        match group.sources.as_mut_slice() {
+            [Source::File(selection, _)] => selection.filter = Some(filter.clone()),
+            // Otherwise one row may be a version of another.
+            [
+                Source::Segment {
+                    segment,
+                    filter: of,
+                    ..
+                },
+            ] if matches!(segment.positions(), Rows::Sorted) => *of = Some(filter.clone()),
+            _ => {}
         }
     }
 }

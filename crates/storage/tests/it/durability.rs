@@ -275,6 +275,47 @@ async fn a_log_larger_than_memory_is_replayed_in_bounds() {
     check_all(&node, &model).await;
 }
 
+/// A start with room for the whole log waits for no files. They are made afterwards, and writes do not wait for them either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_larger_than_the_buffer_is_made_files_of_after_the_start() {
+    let home = Home::folder();
+    let node = home.open().await;
+    let mut model = Model::default();
+    for round in 0..20 {
+        let points: Vec<_> = (0..200)
+            .map(|time| {
+                point(
+                    "m",
+                    &format!("h{}", time % 7),
+                    "f",
+                    round,
+                    time + 200 * round,
+                )
+            })
+            .collect();
+        let text = model.write(&points);
+        node.write(&text).await;
+    }
+    let all = node.engine.statistics();
+    node.drop_engine().await;
+    let bound = all.buffer_bytes as usize / 8;
+    let options = Options {
+        buffer_bytes_max: bound,
+        replay_bytes_more: 2 * all.buffer_bytes as usize,
+        ..Options::default()
+    };
+    let node = home.open_with(options).await.expect("open");
+    let text = model.write(&[point("m", "late", "f", 1, 1)]);
+    node.write(&text).await;
+    check_all(&node, &model).await;
+    eventually("as little buffered as usual", async || {
+        node.engine.statistics().buffer_bytes <= 2 * bound as u64
+    })
+    .await;
+    assert!(node.engine.statistics().files > 0);
+    check_all(&node, &model).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_become_files_by_themselves() {
     let home = Home::folder();

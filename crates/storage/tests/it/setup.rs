@@ -36,6 +36,7 @@ pub(crate) struct Node {
 #[derive(Clone, Copy)]
 pub(crate) struct Options {
     pub(crate) buffer_bytes_max: usize,
+    pub(crate) replay_bytes_more: usize,
     /// Rows become files after this long; an hour means only when told to.
     pub(crate) persist_after: Duration,
     pub(crate) log: LogSettings,
@@ -45,6 +46,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             buffer_bytes_max: 256 << 20,
+            replay_bytes_more: 0,
             persist_after: Duration::from_secs(3600),
             log: LogSettings::default(),
         }
@@ -109,6 +111,7 @@ impl Home {
             log: options.log,
             memory: Memory {
                 buffer_bytes_max: options.buffer_bytes_max,
+                replay_bytes_more: options.replay_bytes_more,
                 ..Memory::default()
             },
             delete_grace: Duration::from_secs(86_400),
