@@ -18,7 +18,7 @@ try:
     from influxdb_client.client.write_api import SYNCHRONOUS, WriteOptions
     from influxdb_client.rest import ApiException
 except ImportError as missing:
-    print(missing)
+    print(f"skipped: {missing.name} is not installed")
     sys.exit(77)
 
 BAD_TOKEN = "apiv3_wrong"

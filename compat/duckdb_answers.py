@@ -13,7 +13,7 @@ import sys
 try:
     import duckdb
 except ImportError as missing:
-    print(missing)
+    print(f"skipped: {missing.name} is not installed")
     sys.exit(77)
 
 

@@ -15,7 +15,7 @@ try:
     import pyarrow as pa
     import pyarrow.parquet as pq
 except ImportError as missing:
-    print(missing)
+    print(f"skipped: {missing.name} is not installed")
     sys.exit(77)
 
 

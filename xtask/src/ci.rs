@@ -1,6 +1,7 @@
 //! All of continuous integration on one machine: the steps of `.ci/run`, one after the other.
 //!
-//! Each step is a cargo command; the first that fails ends the run. Not here: what a step checks.
+//! Each step is a cargo command; the first that fails ends the run. Not here: what a step checks, and the client libraries of others,
+//! which only `.ci/run` installs.
 
 use std::path::Path;
 use std::process::Command;

@@ -12,7 +12,12 @@ use futures::{Stream, TryStreamExt};
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Certificate, Method, StatusCode, Url};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::output::Format;
+
+/// Where SQL is sent to.
+pub(crate) const SQL_PATH: &str = "/api/v3/query_sql";
 
 /// Options that say which server is meant and how to reach it.
 #[derive(Debug, clap::Args)]
@@ -31,12 +36,13 @@ pub(crate) struct ConnectionOptions {
     #[arg(long, env = "INFLUXDB3_AUTH_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<Secret>,
 
+    // These two may also stand behind the last word of `show system`.
     /// File with certificates of authorities to trust besides those of the system
-    #[arg(long, env = "INFLUXDB3_TLS_CA", value_name = "PATH")]
+    #[arg(long, env = "INFLUXDB3_TLS_CA", value_name = "PATH", global = true)]
     pub(crate) tls_ca: Option<PathBuf>,
 
     /// Accept any certificate of the server
-    #[arg(long, env = "INFLUXDB3_TLS_NO_VERIFY")]
+    #[arg(long, env = "INFLUXDB3_TLS_NO_VERIFY", global = true)]
     pub(crate) tls_no_verify: bool,
 }
 
@@ -177,6 +183,18 @@ impl Client {
         body: Body,
     ) -> Result<Response, ClientError> {
         self.send_with(method, path, parameters, &[], body).await
+    }
+
+    /// Asks for the rows of an SQL statement.
+    pub(crate) async fn sql(
+        &self,
+        database: &str,
+        text: &str,
+        format: Format,
+    ) -> Result<Response, ClientError> {
+        let body = json!({ "db": database, "q": text, "format": format.wire_name() });
+        self.send(Method::POST, SQL_PATH, &[], Body::Json(body))
+            .await
     }
 
     /// As [`Client::send`], with further headers.

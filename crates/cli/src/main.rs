@@ -24,6 +24,8 @@ mod duration;
 
 mod memory_size;
 
+mod shown_options;
+
 mod signals;
 
 use environment::Environment;

@@ -11,8 +11,11 @@ use futures::{Stream, StreamExt};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-use crate::client::ClientError;
+use crate::client::{Client, ClientError};
 use crate::environment::Environment;
+
+/// Where a server tells of itself as a whole.
+const INTERNAL_DATABASE: &str = "_internal";
 
 /// How the server shall render rows (spec/cli.md §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,6 +62,13 @@ impl OutputOptions {
             );
         }
         Ok(())
+    }
+
+    /// Prints what a statement finds in the server's own database.
+    pub(crate) async fn list(&self, client: &Client, sql: &str) -> anyhow::Result<()> {
+        self.check()?;
+        let response = client.sql(INTERNAL_DATABASE, sql, self.format).await?;
+        self.copy(response.stream()).await
     }
 
     /// Copies a response body to its destination as it arrives; text on stdout is followed by one newline.

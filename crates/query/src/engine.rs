@@ -30,7 +30,7 @@ use crate::delete;
 use crate::depth;
 use crate::error::{Stage, from_datafusion, to_datafusion};
 use crate::session::Sessions;
-use crate::system::TokenEventRows;
+use crate::system::{NodeRow, TokenEventRows};
 use crate::table::Source;
 use crate::{Access, Error};
 
@@ -89,6 +89,7 @@ pub struct QueryEngine {
     world: World,
     workers: Workers,
     token_events: TokenEventRows,
+    node: Option<Arc<NodeRow>>,
     without_auth: bool,
 }
 
@@ -111,6 +112,7 @@ impl QueryEngine {
             catalog,
             world,
             token_events: TokenEventRows::default(),
+            node: None,
             without_auth: false,
         })
     }
@@ -118,6 +120,12 @@ impl QueryEngine {
     /// Shows these events of tokens in `system.token_events`, which has no rows otherwise.
     pub fn with_token_events(mut self, events: TokenEventRows) -> Self {
         self.token_events = events;
+        self
+    }
+
+    /// Shows this node in `system.nodes`, which has no rows otherwise.
+    pub fn with_node(mut self, node: NodeRow) -> Self {
+        self.node = Some(Arc::new(node));
         self
     }
 
@@ -185,6 +193,7 @@ impl QueryEngine {
             now_ns,
             partitions: self.partitions,
             token_events: self.token_events.clone(),
+            node: self.node.clone(),
             without_auth: self.without_auth,
             access: access.clone(),
         };

@@ -63,4 +63,4 @@ pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use error::{Blame, blame};
 pub use placeholders::{number_placeholders, placeholder_names};
 pub use runtime::{Error, ErrorKind};
-pub use system::{TokenEventRow, TokenEventRows};
+pub use system::{NodeRow, TokenEventRow, TokenEventRows};

@@ -29,7 +29,7 @@ use storage::{DeleteRequest, Engine, RowFilter, ScanRequest, SeriesFilter, Wante
 use crate::error::{from_evaluation, to_datafusion};
 use crate::filter::{ALL_TIMES, NO_TIMES, TIME, Term, classify, intersect, is_tag};
 use crate::scan::{Description, SeriesScan};
-use crate::system::TokenEventRows;
+use crate::system::{NodeRow, TokenEventRows};
 use crate::{Access, Error};
 
 /// Where the tables of one query read from, and how.
@@ -47,6 +47,8 @@ pub(crate) struct Source {
     /// Whether the node asks for no tokens.
     pub(crate) without_auth: bool,
     pub(crate) token_events: TokenEventRows,
+    /// What the node says it is.
+    pub(crate) node: Option<Arc<NodeRow>>,
 }
 
 impl fmt::Debug for Source {

@@ -1,5 +1,6 @@
 //! The settings of a node, after parsing: what `serve`'s options mean.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,6 +116,9 @@ pub struct Config {
     pub limits: Limits,
     /// Longest wait for open connections at shutdown.
     pub shutdown_timeout: Duration,
+    /// Processors that the process may use, and the options it was given, as `system.nodes` shows them; none of them is secret.
+    pub processors: usize,
+    pub options: BTreeMap<String, String>,
     /// Package version and source revision, for `/ping`.
     pub version: String,
     pub revision: String,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use hyper::header::HeaderValue;
-use query::QueryEngine;
+use query::{NodeRow, QueryEngine};
 use runtime::{Clock, Random, SystemClock, Tasks, World};
 use storage::Engine;
 use tokio::net::TcpListener;
@@ -111,6 +111,7 @@ impl Node {
             world.clone(),
         )?
         .with_token_events(events.rows())
+        .with_node(node_row(world, config, &catalog))
         .with_authentication_off(config.without_auth);
         let services = services(
             world,
@@ -195,6 +196,21 @@ impl std::fmt::Debug for Node {
             .debug_struct("Node")
             .field("address", &self.address)
             .finish_non_exhaustive()
+    }
+}
+
+/// What `system.nodes` tells of this node. A catalog has one node, so its identity is the node's.
+fn node_row(world: &World, config: &Config, catalog: &Catalog) -> NodeRow {
+    let options = config.options.iter();
+    let options: serde_json::Map<_, _> = options
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
+    NodeRow {
+        node_id: config.node_id.clone(),
+        instance_id: catalog.snapshot().uuid().to_string(),
+        core_count: config.processors as u64,
+        started_at_ms: world.clock.now_ns().div_euclid(1_000_000),
+        options: Some(serde_json::Value::Object(options).to_string()),
     }
 }
 

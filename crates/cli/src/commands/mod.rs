@@ -10,18 +10,27 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::environment::Environment;
+use crate::shown_options;
 
 pub(crate) mod database;
 
 pub(crate) mod debug;
 
+pub(crate) mod node;
+
 pub(crate) mod object_store;
+
+pub(crate) mod plugin;
 
 pub(crate) mod query;
 
 pub(crate) mod quick_start;
 
+pub(crate) mod retention;
+
 pub(crate) mod serve;
+
+pub(crate) mod system;
 
 pub(crate) mod table;
 
@@ -144,6 +153,14 @@ pub(crate) enum Update {
 pub(crate) enum Show {
     /// List databases
     Databases(database::ShowOptions),
+    /// List the nodes of the cluster
+    Nodes(node::ShowOptions),
+    /// List the files of plugins
+    Plugins(plugin::ShowOptions),
+    /// List how long databases keep their rows
+    Retention(retention::ShowOptions),
+    /// Show what the server tells of a database
+    System(system::Options),
     /// Show the token that is presented: what it may do, and until when
     Token(token::show::SelfOptions),
     /// List tokens
@@ -180,8 +197,14 @@ fn parse_line(
 ) -> Result<Arguments, clap::Error> {
     let mut tree = environment.supply(Arguments::command());
     let matches = tree.try_get_matches_from_mut(line)?;
-    let arguments =
+    let mut arguments =
         Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut tree))?;
+    if let Some(Command::Serve(options)) = &mut arguments.command
+        && let Some((name, given)) = matches.subcommand()
+        && let Some(serve) = tree.find_subcommand(name)
+    {
+        options.shown = shown_options::of(serve, given, environment);
+    }
     if let Some(Command::Create(Create::Token(options))) = &arguments.command {
         options.check().map_err(|(kind, message)| {
             usage_error(&mut tree, &["create", "token"], kind, &message)
@@ -227,6 +250,10 @@ impl Command {
             Self::Revoke(Revoke::Token(options)) => ("Revoke", options.run().await),
             Self::Serve(options) => ("Serve", options.run(environment).await),
             Self::Show(Show::Databases(options)) => ("Show", options.run().await),
+            Self::Show(Show::Nodes(options)) => ("Show", options.run().await),
+            Self::Show(Show::Plugins(options)) => ("Show", options.run().await),
+            Self::Show(Show::Retention(options)) => ("Show", options.run().await),
+            Self::Show(Show::System(options)) => ("Show", options.run().await),
             Self::Show(Show::Token(options)) => ("Show", options.run().await),
             Self::Show(Show::Tokens(options)) => ("Show", options.run().await),
             Self::Update(Update::Database(options)) => ("Update", options.run().await),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use reqwest::{Method, Url};
 use serde_json::json;
 
-use crate::client::{Body, Client, ConnectionOptions};
+use crate::client::{Body, Client, ConnectionOptions, SQL_PATH};
 use crate::output::OutputOptions;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,7 +48,7 @@ impl Options {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.output.check()?;
         let path = match self.language {
-            Language::Sql => "/api/v3/query_sql",
+            Language::Sql => SQL_PATH,
             Language::Influxql => "/api/v3/query_influxql",
         };
         let body = json!({

@@ -2,6 +2,7 @@
 //!
 //! Options, defaults and failure texts: spec/server-config.md §2, §3, §7, §8. What a node does is `server`'s business.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -181,6 +182,10 @@ pub(crate) struct Options {
         default_value = "explicit"
     )]
     serve_invocation_method: String,
+
+    /// The options above that were given, as they may be shown.
+    #[arg(skip)]
+    pub(super) shown: BTreeMap<String, String>,
 }
 
 /// The name, or the variable that has it.
@@ -343,6 +348,8 @@ impl Options {
                 ..Limits::default()
             },
             shutdown_timeout: self.shutdown_timeout,
+            processors: processors(),
+            options: self.shown.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
             // `/ping` tells a short one (spec/http-api.md §3.2).
             revision: REVISION.get(..10).unwrap_or(REVISION).to_string(),

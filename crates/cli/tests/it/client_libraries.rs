@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::harness::http::{Answer, base64};
-use crate::harness::{Server, Setup};
+use crate::harness::{Server, Setup, say};
 
 fn packed(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -146,11 +146,15 @@ fn runs(mut interpreter: Command, script: &str, server: &Server, must: bool) -> 
     match output {
         Err(fault) => {
             assert!(!must, "{script}: {fault}");
+            say(&format!("skipped: {script} has no interpreter: {fault}"));
             false
         }
         Ok(output) => match output.status.code() {
             Some(0) => true,
-            Some(77) if !must => false,
+            Some(77) if !must => {
+                say(&String::from_utf8_lossy(&output.stdout));
+                false
+            }
             code => panic!(
                 "{script}: exit code {code:?}: {}{}",
                 String::from_utf8_lossy(&output.stdout),

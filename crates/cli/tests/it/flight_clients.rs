@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use crate::harness::{Server, Setup};
+use crate::harness::{Server, Setup, say};
 
 /// What a script says when the client is not there.
 const MISSING: i32 = 77;
@@ -51,18 +51,18 @@ fn talk(language: &str, mut command: Command, named: Option<OsString>) -> bool {
         Ok(output) => output,
         Err(fault) => {
             assert!(named.is_none(), "{language}: {fault}");
-            eprintln!("passed over: {language}: {fault}");
+            say(&format!("skipped: {language} is not installed: {fault}"));
             return false;
         }
     };
     let said = String::from_utf8_lossy(&output.stdout);
     match output.status.code() {
         Some(0) => {
-            eprintln!("{language}: {said}");
+            say(&said);
             true
         }
         Some(MISSING) if named.is_none() => {
-            eprintln!("passed over: {language}: {said}");
+            say(&said);
             // Python has written its rows before it looks for clients.
             true
         }

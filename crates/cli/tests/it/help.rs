@@ -48,6 +48,10 @@ fn other_commands_have_pages_of_their_own() {
         &["delete", "token", "--help"],
         &["show", "token", "--help"],
         &["show", "tokens", "--help"],
+        &["show", "system", "--help"],
+        &["show", "nodes", "--help"],
+        &["show", "plugins", "-h"],
+        &["show", "retention", "--help"],
     ] {
         let page = influxdb3(words).succeeded();
         assert!(

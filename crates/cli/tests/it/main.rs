@@ -54,6 +54,8 @@ mod flight_clients;
 
 mod debug_verify;
 
+mod system;
+
 mod memory;
 
 mod crash;

@@ -20,6 +20,8 @@ mod approx_distinct;
 
 mod database;
 
+mod zero_stride;
+
 use std::sync::Arc;
 
 use datafusion::common::Result;
@@ -53,7 +55,7 @@ pub(crate) fn register(session: &mut SessionState) -> Result<()> {
         let function = WindowUDF::from(differences::ChangeFunction::new(change));
         session.register_udwf(Arc::new(function))?;
     }
-    Ok(())
+    session.register_function_rewrite(Arc::new(zero_stride::ZeroStride))
 }
 
 /// The function `date_bin_wallclock`.

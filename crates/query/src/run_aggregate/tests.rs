@@ -275,6 +275,7 @@ impl Node {
             now_ns: NOW_NS,
             partitions,
             token_events: crate::TokenEventRows::default(),
+            node: None,
             without_auth: false,
             access: crate::Access::Everything,
         };

@@ -8,7 +8,25 @@ mod compaction;
 
 mod databases;
 
+mod distinct_caches;
+
+mod generation_durations;
+
+mod influxdb_schema;
+
+mod last_caches;
+
+mod nodes;
+
 mod parquet_files;
+
+mod plugin_files;
+
+mod processing_engine_logs;
+
+mod processing_engine_trigger_arguments;
+
+mod processing_engine_triggers;
 
 mod tables;
 
@@ -33,6 +51,7 @@ use catalog::Database;
 
 use crate::table::Source;
 
+pub use nodes::NodeRow;
 pub use token_events::{TokenEventRow, TokenEventRows};
 
 /// The schema that holds these tables.
@@ -43,17 +62,36 @@ pub(crate) const SYSTEM_SCHEMA: &str = "system";
 enum Noun {
     Compaction,
     Databases,
+    DistinctCaches,
+    GenerationDurations,
+    InfluxdbSchema,
+    LastCaches,
+    Nodes,
     ParquetFiles,
+    PluginFiles,
+    ProcessingEngineLogs,
+    ProcessingEngineTriggerArguments,
+    ProcessingEngineTriggers,
     Tables,
     TokenEvents,
     Tokens,
 }
 
-/// By name. What each has: where it answers, and where it is listed.
-const NOUNS: [(&str, Noun, Reach); 6] = [
+/// By name, in the order in which they are listed. What each has: where it answers, and where it is listed.
+#[rustfmt::skip]
+const NOUNS: [(&str, Noun, Reach); 15] = [
     ("compaction", Noun::Compaction, Reach::ListedInInternal),
     ("databases", Noun::Databases, Reach::OnlyInInternal),
+    ("distinct_caches", Noun::DistinctCaches, Reach::Everywhere),
+    ("generation_durations", Noun::GenerationDurations, Reach::OnlyInInternal),
+    ("influxdb_schema", Noun::InfluxdbSchema, Reach::Everywhere),
+    ("last_caches", Noun::LastCaches, Reach::Everywhere),
+    ("nodes", Noun::Nodes, Reach::OnlyInInternal),
     ("parquet_files", Noun::ParquetFiles, Reach::Everywhere),
+    ("plugin_files", Noun::PluginFiles, Reach::OnlyInInternal),
+    ("processing_engine_logs", Noun::ProcessingEngineLogs, Reach::Everywhere),
+    ("processing_engine_trigger_arguments", Noun::ProcessingEngineTriggerArguments, Reach::Everywhere),
+    ("processing_engine_triggers", Noun::ProcessingEngineTriggers, Reach::Everywhere),
     ("tables", Noun::Tables, Reach::OnlyInInternal),
     ("token_events", Noun::TokenEvents, Reach::OnlyInInternal),
     ("tokens", Noun::Tokens, Reach::OnlyInInternal),
@@ -112,7 +150,18 @@ impl SchemaProvider for SystemTables {
             schema: match noun {
                 Noun::Compaction => compaction::schema(),
                 Noun::Databases => databases::schema(),
+                Noun::DistinctCaches => distinct_caches::schema(),
+                Noun::GenerationDurations => generation_durations::schema(),
+                Noun::InfluxdbSchema => influxdb_schema::schema(),
+                Noun::LastCaches => last_caches::schema(),
+                Noun::Nodes => nodes::schema(),
                 Noun::ParquetFiles => parquet_files::schema(),
+                Noun::PluginFiles => plugin_files::schema(),
+                Noun::ProcessingEngineLogs => processing_engine_logs::schema(),
+                Noun::ProcessingEngineTriggerArguments => {
+                    processing_engine_trigger_arguments::schema()
+                }
+                Noun::ProcessingEngineTriggers => processing_engine_triggers::schema(),
                 Noun::Tables => tables::schema(),
                 Noun::TokenEvents => token_events::schema(),
                 Noun::Tokens => tokens::schema(self.source.without_auth),
@@ -164,11 +213,20 @@ impl TableProvider for SystemTable {
         let rows = match self.noun {
             Noun::Compaction => compaction::rows(&self.database, &self.source),
             Noun::Databases => databases::rows(&self.source.snapshot),
+            Noun::GenerationDurations => generation_durations::rows(),
+            Noun::InfluxdbSchema => influxdb_schema::rows(&self.database, &self.source),
+            Noun::Nodes => nodes::rows(self.source.node.as_deref()),
             Noun::ParquetFiles => parquet_files::rows(
                 &self.database,
                 &self.source,
                 wanted(filters, parquet_files::TABLE_NAME).as_deref(),
             ),
+            Noun::DistinctCaches
+            | Noun::LastCaches
+            | Noun::PluginFiles
+            | Noun::ProcessingEngineLogs
+            | Noun::ProcessingEngineTriggerArguments
+            | Noun::ProcessingEngineTriggers => Ok(RecordBatch::new_empty(self.schema())),
             Noun::Tables => tables::rows(&self.source.snapshot),
             Noun::TokenEvents => token_events::rows(&self.source.token_events),
             Noun::Tokens => tokens::rows(&self.source, self.source.without_auth),
@@ -213,6 +271,11 @@ fn wanted(filters: &[Expr], column: &str) -> Option<String> {
 
 fn schema_of(fields: Vec<Field>) -> SchemaRef {
     Arc::new(Schema::new(fields))
+}
+
+/// A list whose elements may be null, as clients know them.
+fn list_of(element: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("item", element, true)))
 }
 
 /// Whole seconds in UTC.

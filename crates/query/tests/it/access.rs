@@ -64,11 +64,13 @@ async fn a_table_that_may_not_be_read_is_not_there() {
     let columns = "SELECT DISTINCT table_name FROM information_schema.columns \
                    WHERE table_schema = 'iox'";
     let files = "SELECT DISTINCT table_name FROM system.parquet_files";
+    let described = "SELECT DISTINCT measurement FROM system.influxdb_schema";
     let named = "SELECT DISTINCT table_name FROM system.parquet_files WHERE table_name = 'hidden'";
     for (text, seen_narrow, seen_wide) in [
         (tables, "mine", "hidden, mine"),
         (columns, "mine", "hidden, mine"),
         (files, "mine", "hidden, mine"),
+        (described, "mine", "hidden, mine"),
         (named, "", "hidden"),
         ("SELECT f FROM mine", "1.0", "1.0"),
     ] {

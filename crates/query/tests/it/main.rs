@@ -14,4 +14,6 @@ mod results;
 
 mod sql;
 
+mod function_names;
+
 mod duckdb;

@@ -34,6 +34,7 @@ scripts!(
     select,
     time,
     schema,
+    system,
     parameters,
     refused,
     functions,

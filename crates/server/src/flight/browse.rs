@@ -5,18 +5,22 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
-    CommandGetCatalogs, CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables,
+    CommandGetCatalogs, CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTableTypes,
+    CommandGetTables,
 };
+use catalog::Table;
 use query::{ListedTable, QueryEngine};
 use tonic::Status;
 
 use super::headers::BaseTableType;
-use super::status::internal;
+use super::status::{internal, status_of};
 use super::wire::wire_schema;
+use crate::authorization::Caller;
+use crate::http::Services;
 
 const VIEW: &str = "VIEW";
 
@@ -74,9 +78,57 @@ pub(super) fn table_types(
     rows.build().map_err(failed)
 }
 
-/// Primary keys of tables, of which clients are told none.
-pub(super) fn primary_keys() -> RecordBatch {
-    RecordBatch::new_empty(Arc::clone(&PRIMARY_KEYS))
+/// What tells the rows of a table apart: its tags in the order in which they came, then the time. None of a table that the caller
+/// cannot see, or that is no user's.
+pub(super) async fn primary_keys(
+    command: &CommandGetPrimaryKeys,
+    services: &Services,
+    caller: &Caller,
+    database: &str,
+) -> Result<RecordBatch, Status> {
+    let access = caller.access();
+    let listed = services.query.tables(database, &access, false);
+    let listed = listed.await.map_err(|error| status_of(&error))?;
+    let asks_for =
+        |named: &Option<String>, ours: &str| named.as_deref().is_none_or(|it| it == ours);
+    let is_listed = asks_for(&command.catalog, QueryEngine::CATALOG)
+        && asks_for(&command.db_schema, QueryEngine::DEFAULT_SCHEMA)
+        && listed.iter().any(|table| {
+            table.schema == QueryEngine::DEFAULT_SCHEMA && table.name == command.table
+        });
+    let snapshot = services.catalog.snapshot();
+    let table = snapshot
+        .database_named(database)
+        .and_then(|database| database.table_named(&command.table));
+    match table.filter(|_| is_listed) {
+        Some(table) => primary_key(table),
+        None => Ok(RecordBatch::new_empty(Arc::clone(&PRIMARY_KEYS))),
+    }
+}
+
+fn primary_key(table: &Table) -> Result<RecordBatch, Status> {
+    let tags = table.series_key().iter();
+    let tags = tags.filter_map(|id| table.column_by_id(*id));
+    let columns: StringArray = tags
+        .chain(table.time_column())
+        .map(|column| Some(column.name.as_ref()))
+        .collect();
+    let rows = columns.len();
+    let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows])) };
+    let places = (1..).take(rows).collect::<Int32Array>();
+    let names = StringArray::new_null(rows);
+    RecordBatch::try_new(
+        Arc::clone(&PRIMARY_KEYS),
+        vec![
+            same(QueryEngine::CATALOG),
+            same(QueryEngine::DEFAULT_SCHEMA),
+            same(&table.name),
+            Arc::new(columns),
+            Arc::new(names),
+            Arc::new(places),
+        ],
+    )
+    .map_err(|fault| internal("a list", &fault))
 }
 
 /// Keys between tables, of which there are none.

@@ -225,7 +225,9 @@ impl Flight {
                 browse::tables(command, &tables, kind)?
             }
             Command::CommandGetTableTypes(command) => browse::table_types(command, kind)?,
-            Command::CommandGetPrimaryKeys(_) => browse::primary_keys(),
+            Command::CommandGetPrimaryKeys(command) => {
+                browse::primary_keys(&command, &self.services, &call.caller, database).await?
+            }
             Command::CommandGetExportedKeys(_)
             | Command::CommandGetImportedKeys(_)
             | Command::CommandGetCrossReference(_) => browse::foreign_keys(),

@@ -12,6 +12,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use query::{Blame, blame};
 use serde::Serialize;
 
 use super::response::ResponseBody;
@@ -277,6 +278,10 @@ impl From<Error> for Failure {
             ErrorKind::TooLarge => Self::text(StatusCode::PAYLOAD_TOO_LARGE, message),
             ErrorKind::Unsupported => Self::text(StatusCode::METHOD_NOT_ALLOWED, message),
             ErrorKind::Unavailable => Self::text(StatusCode::SERVICE_UNAVAILABLE, message),
+            // What a statement computes over the rows it meets is its own fault, and asking again does not help.
+            ErrorKind::Internal if blame(&error) == Blame::Statement => {
+                Self::text(StatusCode::BAD_REQUEST, message)
+            }
             ErrorKind::Corrupt | ErrorKind::Internal => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, message)
             }
@@ -389,6 +394,15 @@ mod tests {
                 "{kind:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_computation_that_fails_is_the_statements_fault() {
+        let of = |message: &str| Failure::from(Error::internal(message)).status.as_u16();
+        let introduction = "query error: error while executing plan: ";
+        let fault = format!("{introduction}Arrow error: Divide by zero error");
+        assert_eq!(of(&fault), 400);
+        assert_eq!(of(&format!("{introduction}IO error: no disk")), 500);
     }
 
     #[test]

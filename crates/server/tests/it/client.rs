@@ -31,6 +31,8 @@ pub(crate) fn config() -> Config {
         query_threads: 2,
         limits: catalog::Limits::default(),
         shutdown_timeout: Duration::from_secs(30),
+        processors: 2,
+        options: [("node-id".to_string(), "node".to_string())].into(),
         version: "3.10.0".to_string(),
         revision: "0123456789".to_string(),
     }

@@ -33,7 +33,7 @@ async fn channel(node: &Node) -> Channel {
         .expect("connects")
 }
 
-async fn sql_client(node: &Node, database: &str) -> FlightSqlServiceClient<Channel> {
+pub(crate) async fn sql_client(node: &Node, database: &str) -> FlightSqlServiceClient<Channel> {
     let mut client = FlightSqlServiceClient::new(channel(node).await);
     client.set_header("database", database);
     client
@@ -84,7 +84,10 @@ fn shown(batches: &[RecordBatch]) -> String {
     cells.collect::<Vec<_>>().join("\n")
 }
 
-async fn fetched(client: &mut FlightSqlServiceClient<Channel>, info: FlightInfo) -> String {
+pub(crate) async fn fetched(
+    client: &mut FlightSqlServiceClient<Channel>,
+    info: FlightInfo,
+) -> String {
     let [endpoint] = &info.endpoint[..] else {
         panic!("one endpoint, not {}", info.endpoint.len());
     };
@@ -596,8 +599,18 @@ async fn what_there_is_can_be_browsed() {
     let info = client.get_primary_keys(keys).await.expect("keys");
     assert_eq!(
         fetched(&mut client, info).await,
-        "catalog_name,db_schema_name,table_name,column_name,key_name,key_sequence"
+        "catalog_name,db_schema_name,table_name,column_name,key_name,key_sequence\n\
+         public,iox,cpu,host,,1\npublic,iox,cpu,region,,2\npublic,iox,cpu,time,,3"
     );
+    for (schema, table) in [(Some("system"), "cpu"), (None, "nope")] {
+        let keys = CommandGetPrimaryKeys {
+            catalog: Some("public".to_string()),
+            db_schema: schema.map(str::to_string),
+            table: table.to_string(),
+        };
+        let info = client.get_primary_keys(keys).await.expect("keys");
+        assert_eq!(fetched(&mut client, info).await.lines().count(), 1);
+    }
     // Drivers close a session that they think they have.
     let mut close = Request::new(Action::new("CloseSession", ""));
     close

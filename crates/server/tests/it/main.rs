@@ -10,6 +10,8 @@ mod connections;
 
 mod flight;
 
+mod grafana;
+
 mod lifecycle;
 
 mod load;

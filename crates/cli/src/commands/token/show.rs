@@ -2,7 +2,7 @@
 //! everybody: its name, what it may do, when it ends.
 
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::PATH;
 use crate::client::{Body, Client, ConnectionOptions};
@@ -21,17 +21,8 @@ pub(crate) struct ListOptions {
 
 impl ListOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        self.output.check()?;
-        let body = json!({
-            "db": "_internal",
-            "q": LISTING,
-            "format": self.output.format.wire_name(),
-        });
         let client = Client::new(&self.connection, None)?;
-        let response = client
-            .send(Method::POST, "/api/v3/query_sql", &[], Body::Json(body))
-            .await?;
-        self.output.copy(response.stream()).await
+        self.output.list(&client, LISTING).await
     }
 }
 
@@ -107,6 +98,8 @@ fn text(told: &Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

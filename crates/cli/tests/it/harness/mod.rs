@@ -35,6 +35,12 @@ pub(crate) fn temporary_folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
+/// Tells whoever runs the tests, even when they all pass; what is printed as usual is only shown of those that fail.
+pub(crate) fn say(text: &str) {
+    // Nobody need listen.
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}
+
 /// The binary in an environment of its own, in `folder`.
 pub(crate) fn binary(folder: &Path) -> Command {
     let mut command = Command::new(BINARY);
