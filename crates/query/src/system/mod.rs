@@ -10,6 +10,8 @@ mod databases;
 
 mod parquet_files;
 
+mod queries;
+
 mod tables;
 
 mod token_events;
@@ -44,16 +46,18 @@ enum Noun {
     Compaction,
     Databases,
     ParquetFiles,
+    Queries,
     Tables,
     TokenEvents,
     Tokens,
 }
 
 /// By name. What each has: where it answers, and where it is listed.
-const NOUNS: [(&str, Noun, Reach); 6] = [
+const NOUNS: [(&str, Noun, Reach); 7] = [
     ("compaction", Noun::Compaction, Reach::ListedInInternal),
     ("databases", Noun::Databases, Reach::OnlyInInternal),
     ("parquet_files", Noun::ParquetFiles, Reach::Everywhere),
+    ("queries", Noun::Queries, Reach::Everywhere),
     ("tables", Noun::Tables, Reach::OnlyInInternal),
     ("token_events", Noun::TokenEvents, Reach::OnlyInInternal),
     ("tokens", Noun::Tokens, Reach::OnlyInInternal),
@@ -113,6 +117,7 @@ impl SchemaProvider for SystemTables {
                 Noun::Compaction => compaction::schema(),
                 Noun::Databases => databases::schema(),
                 Noun::ParquetFiles => parquet_files::schema(),
+                Noun::Queries => queries::schema(),
                 Noun::Tables => tables::schema(),
                 Noun::TokenEvents => token_events::schema(),
                 Noun::Tokens => tokens::schema(self.source.without_auth),
@@ -169,6 +174,7 @@ impl TableProvider for SystemTable {
                 &self.source,
                 wanted(filters, parquet_files::TABLE_NAME).as_deref(),
             ),
+            Noun::Queries => queries::rows(&self.database, &self.source),
             Noun::Tables => tables::rows(&self.source.snapshot),
             Noun::TokenEvents => token_events::rows(&self.source.token_events),
             Noun::Tokens => tokens::rows(&self.source, self.source.without_auth),

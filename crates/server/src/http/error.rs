@@ -277,11 +277,18 @@ impl From<Error> for Failure {
             ErrorKind::TooLarge => Self::text(StatusCode::PAYLOAD_TOO_LARGE, message),
             ErrorKind::Unsupported => Self::text(StatusCode::METHOD_NOT_ALLOWED, message),
             ErrorKind::Unavailable => Self::text(StatusCode::SERVICE_UNAVAILABLE, message),
+            ErrorKind::Timeout => Self::text(StatusCode::GATEWAY_TIMEOUT, message),
+            ErrorKind::Cancelled => Self::text(cancelled(), message),
             ErrorKind::Corrupt | ErrorKind::Internal => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, message)
             }
         }
     }
+}
+
+/// Of a request that was ended on purpose; none of the registered statuses says so.
+fn cancelled() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// What the log may say of a request: never its query string, never a credential (spec/http-api.md §1.9).
@@ -375,6 +382,8 @@ mod tests {
             (ErrorKind::TooLarge, 413, "m"),
             (ErrorKind::Unsupported, 405, "m"),
             (ErrorKind::Unavailable, 503, "m"),
+            (ErrorKind::Timeout, 504, "m"),
+            (ErrorKind::Cancelled, 499, "m"),
             (ErrorKind::Corrupt, 500, "m"),
             (ErrorKind::Internal, 500, "m"),
         ];

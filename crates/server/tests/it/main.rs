@@ -10,10 +10,14 @@ mod connections;
 
 mod flight;
 
+mod flight_queries;
+
 mod lifecycle;
 
 mod load;
 
 mod logs;
+
+mod queries;
 
 mod scenario;

@@ -194,7 +194,7 @@ impl Source {
 /// How much of what there is a scan reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pruned {
-    files: (usize, usize),
+    pub(super) files: (usize, usize),
     segments: (usize, usize),
     series: (usize, usize),
     groups: usize,
