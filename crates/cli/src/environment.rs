@@ -52,6 +52,10 @@ const RENAMED: &[(&str, &str)] = &[
         "INFLUXDB3_FILE_CACHE_SIZE",
     ),
     (
+        "INFLUXDB3_QUERY_LOG_SIZE",
+        "INFLUXDB3_QUERY_LOG_MAX_ENTRIES",
+    ),
+    (
         "INFLUXDB3_WAL_SNAPSHOT_SIZE",
         "INFLUXDB3_WAL_FILES_PER_SNAPSHOT",
     ),

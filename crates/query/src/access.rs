@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use catalog::{Action, Database, Permissions, Resource, Snapshot, Table};
+use catalog::{Action, Database, DatabaseId, Permissions, Resource, Snapshot, Table};
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -30,9 +30,22 @@ impl Access {
     }
 
     pub(crate) fn may_read_all(&self, database: &Database) -> bool {
+        self.may_read_all_of(database.id)
+    }
+
+    /// As [`Access::may_read_all`], also of a database that is gone.
+    pub(crate) fn may_read_all_of(&self, database: DatabaseId) -> bool {
         match self {
             Self::Everything => true,
-            Self::Of(held) => held.allows(Action::Read, Resource::Database(database.id)),
+            Self::Of(held) => held.allows(Action::Read, Resource::Database(database)),
+        }
+    }
+
+    /// Whether what belongs to the node as a whole is this caller's to decide.
+    pub(crate) fn is_admin(&self) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Of(held) => held.is_admin(),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
+//!    ├────> runner ─> admission, memory, spill, stopping          from the text to the last row
+//!    ├────> queries                                               what runs and what ran
 //!    │                  │           ├──────> access             what may be seen
 //!    │                  │           │        └────> scan       execution: reading it
 //!    │                  │           ├──────> system             the node's own tables
@@ -18,6 +20,18 @@
 //! Not here: rendering (`server/http/encode`), reading files and merging duplicates (`storage/scan`).
 
 pub mod engine;
+
+mod runner;
+
+mod admission;
+
+mod memory;
+
+mod spill;
+
+mod stopping;
+
+mod queries;
 
 mod access;
 
@@ -62,5 +76,7 @@ pub use describe::{Description, ListedTable};
 pub use engine::{Config, Parameter, Query, QueryEngine, QueryResult};
 pub use error::{Blame, blame};
 pub use placeholders::{number_placeholders, placeholder_names};
+pub use queries::{Figures, LoggedQuery, Observer, Origin, QueryKind, QueryStatistics};
 pub use runtime::{Error, ErrorKind};
+pub use spill::SpillFolder;
 pub use system::{NodeRow, TokenEventRow, TokenEventRows};

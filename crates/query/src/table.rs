@@ -23,11 +23,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 
-use catalog::{Database, Snapshot, Table};
+use catalog::{Database, Snapshot, Table, TokenId};
 use storage::{DeleteRequest, Engine, RowFilter, ScanRequest, SeriesFilter, Wanted};
 
 use crate::error::{from_evaluation, to_datafusion};
 use crate::filter::{ALL_TIMES, NO_TIMES, TIME, Term, classify, intersect, is_tag};
+use crate::queries::Queries;
 use crate::scan::{Description, SeriesScan};
 use crate::system::{NodeRow, TokenEventRows};
 use crate::{Access, Error};
@@ -44,11 +45,14 @@ pub(crate) struct Source {
     pub(crate) partitions: usize,
     /// What may be seen.
     pub(crate) access: Access,
+    /// Whose statement it is, where tokens are asked for.
+    pub(crate) token: Option<TokenId>,
     /// Whether the node asks for no tokens.
     pub(crate) without_auth: bool,
     pub(crate) token_events: TokenEventRows,
     /// What the node says it is.
     pub(crate) node: Option<Arc<NodeRow>>,
+    pub(crate) queries: Arc<Queries>,
 }
 
 impl fmt::Debug for Source {

@@ -25,6 +25,10 @@ pub enum ErrorKind {
     Unsupported,
     /// Try again later: shutting down, overloaded, store unreachable.
     Unavailable,
+    /// It took longer than it was allowed to: ask for less, or allow more.
+    Timeout,
+    /// Somebody ended it: ask again if it is still wanted.
+    Cancelled,
     /// Stored bytes are damaged.
     Corrupt,
     /// A fault of ours, or of the machine.

@@ -119,6 +119,11 @@ pub(crate) fn rule(route: Route) -> Rule {
         | Route::RegenerateToken
         | Route::DropPreviousSecret
         | Route::DropStagedSecret => Rule::AnyToken,
+        // Whose query it is, is known where it runs.
+        Route::CancelQuery => Rule::AnyToken,
+        Route::ShowQueryConcurrencyLimit
+        | Route::SetQueryConcurrencyLimit
+        | Route::ClearQueryConcurrencyLimit => Rule::Admin,
         Route::ConfirmRotation | Route::DescribeOwnToken => Rule::AnySecret,
     }
 }

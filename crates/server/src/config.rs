@@ -69,6 +69,39 @@ impl Default for TokenSettings {
     }
 }
 
+/// How queries share a node: docs/guide/queries.md.
+#[derive(Clone, Debug)]
+pub struct QuerySettings {
+    /// Of one query; half of that of all together when not given.
+    pub memory_bytes: Option<usize>,
+    /// Queries that run at once; as many as suit the threads when not given.
+    pub concurrent_max: Option<usize>,
+    /// Queries that wait for others to end.
+    pub waiting_max: usize,
+    /// How long each of these waits.
+    pub wait_max: Duration,
+    /// How long a query may take.
+    pub timeout: Option<Duration>,
+    /// Queries that `system.queries` remembers after their end.
+    pub log_entries: usize,
+    /// Where queries go on when their memory is full; the operating system's folder for temporary files when not given.
+    pub spill_folder: Option<PathBuf>,
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self {
+            memory_bytes: None,
+            concurrent_max: None,
+            waiting_max: 1_000,
+            wait_max: Duration::from_secs(30),
+            timeout: None,
+            log_entries: 1_000,
+            spill_folder: None,
+        }
+    }
+}
+
 /// The oldest version of TLS that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsVersion {
@@ -113,6 +146,7 @@ pub struct Config {
     /// The budget of all parts together.
     pub memory: Memory,
     pub query_threads: usize,
+    pub queries: QuerySettings,
     pub limits: Limits,
     /// Longest wait for open connections at shutdown.
     pub shutdown_timeout: Duration,

@@ -31,6 +31,8 @@ mod flight;
 
 mod http;
 
+mod origin;
+
 mod recovery;
 
 mod tls;
@@ -42,7 +44,8 @@ mod token_files;
 // What a caller needs to fill in a `Config` and to tell time.
 pub use catalog::Limits;
 pub use config::{
-    AuthorizationExempt, Config, ObjectStoreKind, TlsSettings, TlsVersion, TokenSettings,
+    AuthorizationExempt, Config, ObjectStoreKind, QuerySettings, TlsSettings, TlsVersion,
+    TokenSettings,
 };
 pub use memory::{AskedMemory, Memory};
 pub use node::Node;

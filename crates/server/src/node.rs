@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use hyper::header::HeaderValue;
-use query::{NodeRow, QueryEngine};
+use prometheus_client::metrics::histogram::Histogram;
+use query::{NodeRow, QueryEngine, SpillFolder};
 use runtime::{Clock, Random, SystemClock, Tasks, World};
 use storage::Engine;
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ use crate::authenticator::Gate;
 use crate::failed_attempts::FailedAttempts;
 use crate::flight::Bindings;
 use crate::http::encode::WholeResults;
-use crate::http::metrics::{MemoryCollector, Metrics};
+use crate::http::metrics::{self, MemoryCollector, Metrics};
 use crate::http::{Services, connections};
 use crate::recovery::Recovery;
 use crate::tls::Tls;
@@ -101,24 +102,27 @@ impl Node {
         storage: Arc<Engine>,
         events: TokenEvents,
     ) -> Result<Self, Error> {
+        let spill = open_spill_folder(world, config).await?;
+        let query_duration_s = metrics::duration_histogram();
+        let observed_s = query_duration_s.clone();
         let query = QueryEngine::new(
-            query::Config {
-                memory_bytes: config.memory.query_bytes,
-                threads: config.query_threads,
-            },
+            query_config(config),
+            spill,
             Arc::clone(&storage),
             Arc::clone(&catalog),
             world.clone(),
         )?
         .with_token_events(events.rows())
         .with_node(node_row(world, config, &catalog))
-        .with_authentication_off(config.without_auth);
+        .with_authentication_off(config.without_auth)
+        .with_observer(Box::new(move |took| observed_s.observe(took.as_secs_f64())));
         let services = services(
             world,
             config,
             Arc::clone(&catalog),
             Arc::clone(&storage),
             query,
+            query_duration_s,
             events.clone(),
         )?;
         let listener = bind(config.http_bind).await?;
@@ -284,6 +288,40 @@ async fn open_recovery(
     Ok(())
 }
 
+fn query_config(config: &Config) -> query::Config {
+    let usual = query::Config::new(config.memory.query_bytes, config.query_threads);
+    let asked = &config.queries;
+    query::Config {
+        query_memory_bytes: asked.memory_bytes.unwrap_or(usual.query_memory_bytes),
+        concurrent_max: asked.concurrent_max.unwrap_or(usual.concurrent_max),
+        waiting_max: asked.waiting_max,
+        wait_max: asked.wait_max,
+        timeout: asked.timeout,
+        log_entries: asked.log_entries,
+        ..usual
+    }
+}
+
+/// Where queries go on when their memory is full. Without the folder for temporary files they can still do without; one that was
+/// asked for has to be there.
+async fn open_spill_folder(world: &World, config: &Config) -> Result<Option<SpillFolder>, Error> {
+    let random = world.random.clone();
+    let asked = config.queries.spill_folder.clone();
+    let is_asked_for = asked.is_some();
+    let place = asked.unwrap_or_else(std::env::temp_dir);
+    let opened = world
+        .tasks
+        .blocking(move || SpillFolder::open(&place, &random))
+        .await?;
+    match opened {
+        Err(fault) if !is_asked_for => {
+            tracing::warn!(%fault, "queries fail that need more than their memory");
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
+}
+
 fn storage_config(config: &Config) -> storage::Config {
     storage::Config {
         node_id: config.node_id.clone(),
@@ -335,6 +373,7 @@ fn services(
     catalog: Arc<Catalog>,
     storage: Arc<Engine>,
     query: QueryEngine,
+    query_duration_s: Histogram,
     token_events: TokenEvents,
 ) -> Result<Services, Error> {
     if config.without_auth {
@@ -356,6 +395,7 @@ fn services(
         world,
         Arc::clone(&storage),
         shares,
+        query_duration_s,
         &config.version,
         &config.revision,
     );

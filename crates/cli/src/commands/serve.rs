@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use server::{
-    AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, TlsSettings, TlsVersion,
-    TokenSettings, memory,
+    AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, QuerySettings, TlsSettings,
+    TlsVersion, TokenSettings, memory,
 };
 
 use crate::commands::object_store::ObjectStoreOptions;
@@ -151,6 +151,34 @@ pub(crate) struct Options {
     )]
     num_datafusion_threads: Option<std::num::NonZeroUsize>,
 
+    /// Memory for one query; half of that of all together when not given
+    #[arg(long, env = "INFLUXDB3_QUERY_MEMORY_LIMIT", value_name = "SIZE", value_parser = memory_size::parse)]
+    query_memory_limit: Option<MemorySize>,
+
+    /// Where queries go on when their memory is full; the folder for temporary files when not given
+    #[arg(long, env = "INFLUXDB3_QUERY_SPILL_DIR", value_name = "FOLDER")]
+    query_spill_dir: Option<PathBuf>,
+
+    /// Queries that run at once, the others wait; 64, or 16 for each of more than four threads, when not given
+    #[arg(long, env = "INFLUXDB3_MAX_CONCURRENT_QUERIES", value_name = "N", value_parser = parse_positive)]
+    max_concurrent_queries: Option<usize>,
+
+    /// Queries that wait for others to end; further ones are refused
+    #[arg(long, env = "INFLUXDB3_QUERY_QUEUE_SIZE", value_name = "N", default_value_t = QuerySettings::default().waiting_max)]
+    query_queue_size: usize,
+
+    /// How long a query waits for others to end before it is refused
+    #[arg(long, env = "INFLUXDB3_QUERY_QUEUE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = crate::duration::parse)]
+    query_queue_timeout: Duration,
+
+    /// How long a query may take; 0s for as long as it takes
+    #[arg(long, env = "INFLUXDB3_QUERY_TIMEOUT", value_name = "DURATION", default_value = "0s", value_parser = crate::duration::parse)]
+    query_timeout: Duration,
+
+    /// Queries that system.queries remembers after their end
+    #[arg(long, alias = "query-log-size", env = "INFLUXDB3_QUERY_LOG_MAX_ENTRIES", value_name = "N", default_value_t = QuerySettings::default().log_entries)]
+    query_log_max_entries: usize,
+
     /// Most databases
     #[arg(long, env = "INFLUXDB3_NUM_DATABASE_LIMIT", value_name = "N", default_value_t = Limits::default().databases)]
     num_database_limit: usize,
@@ -252,6 +280,14 @@ fn exempt_path(name: &str) -> Option<AuthorizationExempt> {
     })
 }
 
+fn parse_positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be a positive integer, got 0".to_string()),
+        Ok(number) => Ok(number),
+        Err(fault) => Err(format!("must be a positive integer, got {text}: {fault}")),
+    }
+}
+
 fn parse_tls_version(text: &str) -> Result<TlsVersion, String> {
     match text {
         "tls-1.2" => Ok(TlsVersion::Tls12),
@@ -341,6 +377,7 @@ impl Options {
             query_threads: self
                 .num_datafusion_threads
                 .map_or_else(processors, std::num::NonZeroUsize::get),
+            queries: self.queries(available_bytes),
             limits: Limits {
                 databases: self.num_database_limit,
                 tables: self.num_table_limit,
@@ -365,6 +402,20 @@ impl Options {
             })),
             (None, None) => Ok(None),
             _ => bail!("tls requires both a cert and a key file to be passed in to work"),
+        }
+    }
+
+    fn queries(&self, available_bytes: u64) -> QuerySettings {
+        QuerySettings {
+            memory_bytes: self
+                .query_memory_limit
+                .map(|size| bytes_of(size, available_bytes)),
+            concurrent_max: self.max_concurrent_queries,
+            waiting_max: self.query_queue_size,
+            wait_max: self.query_queue_timeout,
+            timeout: Some(self.query_timeout).filter(|timeout| !timeout.is_zero()),
+            log_entries: self.query_log_max_entries,
+            spill_folder: self.query_spill_dir.clone(),
         }
     }
 
@@ -474,6 +525,32 @@ mod tests {
         assert_eq!(config.query_threads, 3);
         assert_eq!(config.limits.tables, 7);
         assert_eq!(config.shutdown_timeout, Duration::ZERO);
+    }
+
+    #[test]
+    fn queries_have_limits() {
+        let queries = |line: &str| {
+            let line = format!("--node-id n --object-store memory {line}");
+            config(&line).expect("a complete line").queries
+        };
+        let usual = queries("");
+        assert_eq!((usual.memory_bytes, usual.concurrent_max), (None, None));
+        assert_eq!((usual.timeout, usual.log_entries), (None, 1_000));
+        let asked = queries(
+            "--query-memory-limit 50% --max-concurrent-queries 3 --query-queue-size 0 --query-queue-timeout 1s \
+             --query-timeout 1m --query-log-size 7 --query-spill-dir /s",
+        );
+        assert_eq!(asked.memory_bytes, Some((2 * GIGABYTE / 100 * 50) as usize));
+        assert_eq!((asked.concurrent_max, asked.waiting_max), (Some(3), 0));
+        assert_eq!(asked.wait_max, Duration::from_secs(1));
+        assert_eq!(asked.timeout, Some(Duration::from_secs(60)));
+        assert_eq!(asked.log_entries, 7);
+        assert_eq!(asked.spill_folder, Some(PathBuf::from("/s")));
+        assert_eq!(
+            parse_positive("0"),
+            Err("must be a positive integer, got 0".to_string())
+        );
+        assert!(parse_positive("-1").is_err());
     }
 
     #[test]

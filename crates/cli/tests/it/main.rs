@@ -48,6 +48,8 @@ mod write;
 
 mod client_libraries;
 
+mod queries;
+
 mod query;
 
 mod flight_clients;

@@ -35,11 +35,8 @@ fn schema() -> Schema {
 const NOW_NS: i64 = 1_767_323_045_000_000_000;
 
 fn session() -> SessionState {
-    let config = Config {
-        memory_bytes: 1 << 20,
-        threads: 1,
-    };
-    let sessions = Sessions::new(&config).expect("the settings are fine");
+    let config = Config::new(1 << 20, 1);
+    let sessions = Sessions::new(&config, None).expect("the settings are fine");
     sessions.session(Arc::new(MemoryCatalogProvider::new()), NOW_NS)
 }
 

@@ -19,6 +19,7 @@ use storage::{Engine, WriteRequest};
 
 use crate::Config;
 use crate::database::DatabaseCatalog;
+use crate::queries::Queries;
 use crate::session::Sessions;
 use crate::table::Source;
 
@@ -264,8 +265,8 @@ impl Node {
 
     fn session(&self, partitions: usize, memory_bytes: usize, with_rule: bool) -> SessionState {
         let config = Config {
-            memory_bytes,
-            threads: partitions,
+            query_memory_bytes: memory_bytes,
+            ..Config::new(memory_bytes, partitions)
         };
         let snapshot = self.catalog.snapshot();
         let database = snapshot.database_named("db").expect("it was written");
@@ -278,11 +279,20 @@ impl Node {
             node: None,
             without_auth: false,
             access: crate::Access::Everything,
+            token: None,
+            queries: Arc::new(Queries::new(
+                Arc::new(SimulatedClock::at_ns(NOW_NS)),
+                Random::seeded(1),
+                0,
+            )),
         };
         let tables = DatabaseCatalog::new(Arc::clone(database), source);
-        let session = Sessions::new(&config)
-            .expect("the settings are fine")
-            .session(Arc::new(tables), NOW_NS);
+        let sessions = Sessions::new(&config, None).expect("the settings are fine");
+        let runtime = sessions.runtime_of(sessions.begin_memory());
+        let session = sessions.session(Arc::new(tables), NOW_NS);
+        let session = SessionStateBuilder::new_from_existing(session)
+            .with_runtime_env(runtime)
+            .build();
         if with_rule {
             return session;
         }

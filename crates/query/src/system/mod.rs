@@ -28,6 +28,8 @@ mod processing_engine_trigger_arguments;
 
 mod processing_engine_triggers;
 
+mod queries;
+
 mod tables;
 
 mod token_events;
@@ -72,6 +74,7 @@ enum Noun {
     ProcessingEngineLogs,
     ProcessingEngineTriggerArguments,
     ProcessingEngineTriggers,
+    Queries,
     Tables,
     TokenEvents,
     Tokens,
@@ -79,7 +82,7 @@ enum Noun {
 
 /// By name, in the order in which they are listed. What each has: where it answers, and where it is listed.
 #[rustfmt::skip]
-const NOUNS: [(&str, Noun, Reach); 15] = [
+const NOUNS: [(&str, Noun, Reach); 16] = [
     ("compaction", Noun::Compaction, Reach::ListedInInternal),
     ("databases", Noun::Databases, Reach::OnlyInInternal),
     ("distinct_caches", Noun::DistinctCaches, Reach::Everywhere),
@@ -92,6 +95,7 @@ const NOUNS: [(&str, Noun, Reach); 15] = [
     ("processing_engine_logs", Noun::ProcessingEngineLogs, Reach::Everywhere),
     ("processing_engine_trigger_arguments", Noun::ProcessingEngineTriggerArguments, Reach::Everywhere),
     ("processing_engine_triggers", Noun::ProcessingEngineTriggers, Reach::Everywhere),
+    ("queries", Noun::Queries, Reach::Everywhere),
     ("tables", Noun::Tables, Reach::OnlyInInternal),
     ("token_events", Noun::TokenEvents, Reach::OnlyInInternal),
     ("tokens", Noun::Tokens, Reach::OnlyInInternal),
@@ -162,6 +166,7 @@ impl SchemaProvider for SystemTables {
                     processing_engine_trigger_arguments::schema()
                 }
                 Noun::ProcessingEngineTriggers => processing_engine_triggers::schema(),
+                Noun::Queries => queries::schema(),
                 Noun::Tables => tables::schema(),
                 Noun::TokenEvents => token_events::schema(),
                 Noun::Tokens => tokens::schema(self.source.without_auth),
@@ -227,6 +232,7 @@ impl TableProvider for SystemTable {
             | Noun::ProcessingEngineLogs
             | Noun::ProcessingEngineTriggerArguments
             | Noun::ProcessingEngineTriggers => Ok(RecordBatch::new_empty(self.schema())),
+            Noun::Queries => queries::rows(&self.database, &self.source),
             Noun::Tables => tables::rows(&self.source.snapshot),
             Noun::TokenEvents => token_events::rows(&self.source.token_events),
             Noun::Tokens => tokens::rows(&self.source, self.source.without_auth),

@@ -44,6 +44,7 @@ async fn answer(node: &Node, access: &Access, database: &str, text: &str) -> Str
         parameters: Vec::new(),
         may_delete: true,
         access: access.clone(),
+        origin: query::Origin::default(),
     };
     let result = match node.queries.sql(query).await {
         Ok(result) => result,

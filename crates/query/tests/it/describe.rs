@@ -27,6 +27,7 @@ fn ask(text: &str, parameters: Vec<(String, Parameter)>) -> Query {
         parameters,
         may_delete: true,
         access: query::Access::Everything,
+        origin: query::Origin::default(),
     }
 }
 

@@ -47,12 +47,15 @@ impl Node {
         let storage = Engine::open(storage_config(), Arc::clone(&catalog), world.clone())
             .await
             .expect("an empty store opens");
-        let config = Config {
-            memory_bytes,
-            threads: 2,
-        };
-        let queries = QueryEngine::new(config, Arc::clone(&storage), Arc::clone(&catalog), world)
-            .expect("the settings are fine");
+        let config = Config::new(memory_bytes, 2);
+        let queries = QueryEngine::new(
+            config,
+            None,
+            Arc::clone(&storage),
+            Arc::clone(&catalog),
+            world,
+        )
+        .expect("the settings are fine");
         Self {
             catalog,
             storage,
@@ -88,6 +91,7 @@ impl Node {
             parameters,
             may_delete: true,
             access: query::Access::Everything,
+            origin: query::Origin::default(),
         };
         let result = self.queries.sql(query).await?;
         Ok((result.schema, result.batches.try_collect().await?))

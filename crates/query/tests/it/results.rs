@@ -154,6 +154,7 @@ async fn a_dropped_answer_ends_its_query() {
         parameters: Vec::new(),
         may_delete: false,
         access: query::Access::Everything,
+        origin: query::Origin::default(),
     };
     let mut result = node.queries.sql(query).await.expect("it can be planned");
     assert!(
@@ -297,6 +298,7 @@ async fn who_may_not_delete_deletes_nothing() {
         parameters: Vec::new(),
         may_delete: false,
         access: query::Access::Everything,
+        origin: query::Origin::default(),
     };
     let refused = node.queries.sql(query("DELETE FROM cpu")).await;
     let refused = refused.map(|_| ()).expect_err("not allowed");

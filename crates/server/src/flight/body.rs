@@ -13,7 +13,7 @@ use hyper::header::HeaderMap;
 use tokio::time::Sleep;
 use tonic::{Code, Status};
 
-use super::service::Timing;
+use super::trailers::Asked;
 use crate::http::error::CallSummary;
 use crate::http::metrics::CallMeter;
 
@@ -25,7 +25,7 @@ pub(crate) struct CallBody {
     /// Until the call has ended.
     meter: Option<CallMeter>,
     summary: CallSummary,
-    timing: Arc<Timing>,
+    asked: Arc<Asked>,
 }
 
 impl CallBody {
@@ -34,14 +34,14 @@ impl CallBody {
         deadline: Option<Pin<Box<Sleep>>>,
         meter: CallMeter,
         summary: CallSummary,
-        timing: Arc<Timing>,
+        asked: Arc<Asked>,
     ) -> Self {
         Self {
             deadline: deadline.filter(|_| !inner.is_end_stream()),
             inner,
             meter: Some(meter),
             summary,
-            timing,
+            asked,
         }
     }
 
@@ -99,7 +99,7 @@ impl Body for CallBody {
             Ok(mut trailers) => {
                 self.deadline = None;
                 self.ended(&trailers);
-                self.timing.add_to(&mut trailers);
+                self.asked.add_to(&mut trailers);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
             Err(frame) => Poll::Ready(Some(Ok(frame))),

@@ -16,6 +16,8 @@ mod browse;
 
 mod caller;
 
+mod cancel;
+
 mod headers;
 
 mod prepared;
@@ -31,6 +33,8 @@ mod sql_info;
 mod status;
 
 mod ticket;
+
+mod trailers;
 
 mod type_info;
 
@@ -51,10 +55,13 @@ use tonic::codegen::Service;
 pub(crate) use self::bindings::Bindings;
 pub(crate) use self::body::CallBody;
 use self::headers::CallOptions;
-use self::service::{Call, Flight, Timing};
+use self::service::{Call, Flight};
+use self::status::status_of;
+use self::trailers::Asked;
 use crate::http::error::{CallSummary, Failure};
 use crate::http::metrics::CallMeter;
 use crate::http::{CLUSTER_UUID, Services};
+use crate::origin;
 
 /// The most bytes of one message from a client, unpacked.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -104,8 +111,8 @@ pub(crate) async fn answer(
     let mut deadline = headers::timeout(&head.headers)
         .map(tokio::time::sleep)
         .map(Box::pin);
-    let timing = Arc::new(Timing::start(&services.world.clock));
-    let admitted = admit(&services, &mut head, &timing, peer);
+    let asked = Arc::new(Asked::default());
+    let admitted = admit(&services, &mut head, &asked, peer);
     let summary = CallSummary::of(&head, peer);
     let mut response = match admitted {
         Err(refused) => refused.into_http(),
@@ -127,24 +134,26 @@ pub(crate) async fn answer(
         meter.ended(&status);
         body::log(&summary, &status);
     }
-    response.map(|inner| CallBody::new(inner, deadline, meter, summary, timing))
+    response.map(|inner| CallBody::new(inner, deadline, meter, summary, asked))
 }
 
 /// Leaves in the head what the service has to know of the call; a handshake is let in unknown, as it is there to fetch a token.
 fn admit(
     services: &Services,
     head: &mut Parts,
-    timing: &Arc<Timing>,
+    asked: &Arc<Asked>,
     peer: IpAddr,
 ) -> Result<(), Status> {
     if head.uri.path() == HANDSHAKE {
         return Ok(());
     }
     let caller = caller::admit(services, &mut head.headers, peer)?;
+    let origin = origin::read(&head.headers, &caller).map_err(|error| status_of(&error))?;
     let call = Call {
         caller,
         options: CallOptions::read(&head.headers)?,
-        timing: Arc::clone(timing),
+        origin,
+        asked: Arc::clone(asked),
     };
     head.extensions.insert(Arc::new(call));
     Ok(())

@@ -4,8 +4,7 @@
 //! Not here: who may call (`caller`), how things are written (`ticket`, `prepared`, `rows`, `browse`).
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Schema, UInt64Type};
@@ -13,9 +12,9 @@ use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{
-    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, Any, Command, DoPutPreparedStatementResult,
-    DoPutUpdateResult, ProstMessageExt,
+    ActionCancelQueryRequest, ActionClosePreparedStatementRequest,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, Command,
+    DoPutPreparedStatementResult, DoPutUpdateResult, ProstMessageExt,
 };
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo,
@@ -26,27 +25,32 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
 use prost::Message;
-use query::{Description, Query};
-use runtime::Clock;
+use query::{Description, Origin, Query, QueryKind};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
 
 use super::headers::CallOptions;
 use super::prepared::{Prepared, Values, parameter_schema};
 use super::rows::{Batches, Messages, SILENCE_MAX, messages, whole};
 use super::status::{internal, invalid, status_of};
-use super::ticket::{self, Asked};
+use super::ticket;
+use super::trailers::Asked;
 use super::wire::wire_schema;
-use super::{browse, caller, session, sql_info, type_info};
+use super::{browse, caller, cancel, session, sql_info, type_info};
 use crate::Error;
 use crate::authorization::Caller;
 use crate::http::Services;
-use crate::http::metrics::QueryTimer;
 
 const CREATE_PREPARED_STATEMENT: &str = "CreatePreparedStatement";
 const CLOSE_PREPARED_STATEMENT: &str = "ClosePreparedStatement";
+
+/// The commands that carry statements, as the query log names them.
+const STATEMENT_QUERY: &str = "CommandStatementQuery";
+const PREPARED_QUERY: &str = "CommandPreparedStatementQuery";
+const STATEMENT_UPDATE: &str = "CommandStatementUpdate";
+const PREPARED_UPDATE: &str = "CommandPreparedStatementUpdate";
 
 /// The most bytes of messages with which values are bound.
 const BIND_BYTES_MAX: usize = 4 << 20;
@@ -55,7 +59,9 @@ const BIND_BYTES_MAX: usize = 4 << 20;
 pub(super) struct Call {
     pub(super) caller: Caller,
     pub(super) options: CallOptions,
-    pub(super) timing: Arc<Timing>,
+    /// Of its queries, as far as the metadata says.
+    pub(super) origin: Origin,
+    pub(super) asked: Arc<Asked>,
 }
 
 impl Call {
@@ -82,46 +88,17 @@ impl Call {
             // Of which tables, `access` says.
             may_delete: true,
             access: self.caller.access(),
-        }
-    }
-}
-
-/// How long the parts of a call took, for its trailers.
-pub(super) struct Timing {
-    clock: Arc<dyn Clock>,
-    started: Duration,
-    /// When the rows of a query began to come.
-    planned: OnceLock<Duration>,
-}
-
-impl Timing {
-    pub(super) fn start(clock: &Arc<dyn Clock>) -> Self {
-        Self {
-            clock: Arc::clone(clock),
-            started: clock.monotonic(),
-            planned: OnceLock::new(),
+            origin: self.origin.clone(),
         }
     }
 
-    fn planned(&self) {
-        let _ = self.planned.set(self.clock.monotonic());
-    }
-
-    /// Says in seconds what planning and running took (spec/flight.md §4.1), if the call was a query.
-    pub(super) fn add_to(&self, trailers: &mut HeaderMap) {
-        let Some(planned) = self.planned.get() else {
-            return;
-        };
-        let planning = planned.saturating_sub(self.started);
-        let execution = self.clock.monotonic().saturating_sub(*planned);
-        for (name, took) in [
-            ("x-influxdata-planning-duration-seconds", planning),
-            ("x-influxdata-execution-duration-seconds", execution),
-        ] {
-            let value = HeaderValue::from_str(&format!("{:.6}", took.as_secs_f64()));
-            if let Ok(value) = value {
-                trailers.insert(HeaderName::from_static(name), value);
-            }
+    /// The origin of statements that came with this command of Flight SQL, whose ticket may have named the query.
+    fn from_command(&self, command: &'static str, id: Option<Uuid>) -> Origin {
+        Origin {
+            kind: QueryKind::FlightSql,
+            command: Some(command),
+            id,
+            ..self.origin.clone()
         }
     }
 }
@@ -158,11 +135,14 @@ impl Flight {
         database: &str,
         text: &str,
         runs: Vec<Values>,
+        origin: &Origin,
     ) -> Result<(arrow::datatypes::SchemaRef, Batches), Status> {
-        let timer = QueryTimer::start(&self.services.metrics);
         let mut queries = runs
             .into_iter()
-            .map(|values| call.query(database, text, values))
+            .map(|values| Query {
+                origin: origin.clone(),
+                ..call.query(database, text, values)
+            })
             .collect::<Vec<_>>()
             .into_iter();
         let first = queries
@@ -170,17 +150,20 @@ impl Flight {
             .ok_or_else(|| invalid("no values are bound: the parameters have no row"))?;
         let engine = Arc::clone(&self.services.query);
         let first = engine.sql(first).await.map_err(|error| status_of(&error))?;
-        call.timing.planned();
+        call.asked.add(first.query);
+        let asked = Arc::clone(&call.asked);
         let rest = stream::iter(queries)
             .then(move |query| {
                 let engine = Arc::clone(&engine);
-                async move { engine.sql(query).await.map(|result| result.batches) }
+                let asked = Arc::clone(&asked);
+                async move {
+                    let result = engine.sql(query).await?;
+                    asked.add(result.query);
+                    Ok(result.batches)
+                }
             })
             .try_flatten();
-        let batches = first.batches.chain(rest).inspect_ok(move |_| {
-            // Ends with the rows, or when the client leaves.
-            let _ = &timer;
-        });
+        let batches = first.batches.chain(rest);
         Ok((first.schema, batches.boxed()))
     }
 
@@ -190,8 +173,9 @@ impl Flight {
         database: &str,
         text: &str,
         runs: Vec<Values>,
+        origin: &Origin,
     ) -> Result<Messages, Status> {
-        let (schema, batches) = self.run(call, database, text, runs).await?;
+        let (schema, batches) = self.run(call, database, text, runs, origin).await?;
         messages(&schema, batches, call.options.shape, SILENCE_MAX)
     }
 
@@ -277,6 +261,7 @@ impl Flight {
         call: &Call,
         named: Option<&str>,
         command: Command,
+        query_id: Option<Uuid>,
     ) -> Result<Messages, Status> {
         let database = self.database(call, named)?;
         match command {
@@ -284,13 +269,15 @@ impl Flight {
                 require_no_transaction(statement.transaction_id.as_ref())?;
                 call.options.language.require_sql()?;
                 let once = vec![Vec::new()];
-                self.rows_of_statement(call, database, &statement.query, once)
+                let origin = call.from_command(STATEMENT_QUERY, query_id);
+                self.rows_of_statement(call, database, &statement.query, once, &origin)
                     .await
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let prepared = self.prepared(&statement.prepared_statement_handle)?;
                 let runs = prepared.runs()?;
-                self.rows_of_statement(call, database, &prepared.text, runs)
+                let origin = call.from_command(PREPARED_QUERY, query_id);
+                self.rows_of_statement(call, database, &prepared.text, runs, &origin)
                     .await
             }
             other => {
@@ -307,6 +294,7 @@ impl Flight {
         call: &Call,
         text: &str,
         runs: Option<Vec<Values>>,
+        command: &'static str,
     ) -> Result<i64, Status> {
         let database = self.database(call, None)?;
         let prepared = Prepared::new(text)?;
@@ -317,7 +305,9 @@ impl Flight {
             ));
         }
         let runs = runs.unwrap_or_else(|| vec![Vec::new()]);
-        let (_, mut batches) = self.run(call, database, &prepared.text, runs).await?;
+        let origin = call.from_command(command, None);
+        let run = self.run(call, database, &prepared.text, runs, &origin);
+        let (_, mut batches) = run.await?;
         let mut rows = 0_i64;
         while let Some(batch) = batches
             .try_next()
@@ -397,12 +387,16 @@ impl Flight {
                     prepared = prepared.bind(&messages)?;
                 }
                 let runs = prepared.runs()?;
-                let record_count = self.update(call, &prepared.text, Some(runs)).await?;
+                let record_count = self
+                    .update(call, &prepared.text, Some(runs), PREPARED_UPDATE)
+                    .await?;
                 DoPutUpdateResult { record_count }.encode_to_vec()
             }
             Command::CommandStatementUpdate(statement) => {
                 require_no_transaction(statement.transaction_id.as_ref())?;
-                let record_count = self.update(call, &statement.query, None).await?;
+                let record_count = self
+                    .update(call, &statement.query, None, STATEMENT_UPDATE)
+                    .await?;
                 DoPutUpdateResult { record_count }.encode_to_vec()
             }
             other => return Err(unsupported(&other)),
@@ -453,7 +447,16 @@ impl FlightService for Flight {
         let command = command_of(&descriptor)?;
         let database = self.database(&call, None)?;
         let schema = self.schema(&call, database, &command).await?;
-        let ticket = ticket::for_command(database, command.into_any());
+        let query_id = match &command {
+            Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
+                let mut number = [0; 16];
+                let drawn = self.services.world.random.fill(&mut number);
+                drawn.map_err(|error| status_of(&error))?;
+                Some(uuid::Builder::from_random_bytes(number).into_uuid())
+            }
+            _ => None,
+        };
+        let ticket = ticket::for_command(database, command.into_any(), query_id);
         // One endpoint, without a location: some clients refuse any other number.
         let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
         let info = FlightInfo::new()
@@ -462,7 +465,8 @@ impl FlightService for Flight {
             .with_endpoint(endpoint)
             .with_descriptor(descriptor)
             .with_total_records(-1)
-            .with_total_bytes(-1);
+            .with_total_bytes(-1)
+            .with_app_metadata(query_id.map_or_else(String::new, |id| id.to_string()));
         Ok(Response::new(info))
     }
 
@@ -483,15 +487,19 @@ impl FlightService for Flight {
     ) -> Result<Response<Self::DoGetStream>, Status> {
         let call = call_of(&request)?;
         let messages = match ticket::read(&request.get_ref().ticket)? {
-            Asked::Statement(statement) => {
+            ticket::Asked::Statement(statement) => {
                 statement.language.require_sql()?;
                 let database = self.database(&call, Some(&statement.database))?;
                 let runs = vec![statement.parameters];
-                self.rows_of_statement(&call, database, &statement.text, runs)
+                self.rows_of_statement(&call, database, &statement.text, runs, &call.origin)
                     .await?
             }
-            Asked::Command { database, command } => {
-                self.rows_of_command(&call, database.as_deref(), command)
+            ticket::Asked::Command {
+                database,
+                command,
+                query_id,
+            } => {
+                self.rows_of_command(&call, database.as_deref(), command, query_id)
                     .await?
             }
         };
@@ -526,6 +534,15 @@ impl FlightService for Flight {
                 }
                 Ok(Response::new(one(None)))
             }
+            cancel::CANCEL_FLIGHT_INFO => {
+                let cancelled = cancel::flight_info(&self.services, &call.caller, &action.body);
+                Ok(result(cancelled?))
+            }
+            cancel::CANCEL_QUERY => {
+                let request: ActionCancelQueryRequest = unpacked(&action)?;
+                let cancelled = cancel::query(&self.services, &call.caller, &request);
+                Ok(result(cancelled?))
+            }
             session::SET_OPTIONS => Ok(result(session::set_options(&action.body)?)),
             session::GET_OPTIONS => Ok(result(session::options())),
             session::CLOSE => Ok(result(session::closed())),
@@ -547,6 +564,14 @@ impl FlightService for Flight {
             (
                 CLOSE_PREPARED_STATEMENT,
                 "Ends a prepared statement: takes ActionClosePreparedStatementRequest, gives nothing.",
+            ),
+            (
+                cancel::CANCEL_FLIGHT_INFO,
+                "Stops a query: takes CancelFlightInfoRequest, gives CancelFlightInfoResult.",
+            ),
+            (
+                cancel::CANCEL_QUERY,
+                "Stops a query, as older clients ask for it: takes ActionCancelQueryRequest, gives ActionCancelQueryResult.",
             ),
             (
                 session::SET_OPTIONS,

@@ -18,6 +18,8 @@ pub(super) fn status_of(error: &Error) -> Status {
         ErrorKind::Denied => Code::PermissionDenied,
         ErrorKind::Conflict => Code::FailedPrecondition,
         ErrorKind::Limit | ErrorKind::TooLarge => Code::ResourceExhausted,
+        ErrorKind::Timeout => Code::DeadlineExceeded,
+        ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Unavailable | ErrorKind::Corrupt | ErrorKind::Internal => match blame(error) {
             Blame::Statement => Code::InvalidArgument,
             Blame::Memory => Code::ResourceExhausted,
@@ -63,6 +65,8 @@ mod tests {
             (ErrorKind::Limit, Code::ResourceExhausted),
             (ErrorKind::TooLarge, Code::ResourceExhausted),
             (ErrorKind::Unavailable, Code::Unavailable),
+            (ErrorKind::Timeout, Code::DeadlineExceeded),
+            (ErrorKind::Cancelled, Code::Cancelled),
             (ErrorKind::Corrupt, Code::Internal),
             (ErrorKind::Internal, Code::Internal),
         ];

@@ -10,6 +10,7 @@ use query::Parameter;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tonic::Status;
+use uuid::Uuid;
 
 use super::headers::Language;
 use super::status::invalid;
@@ -26,6 +27,8 @@ pub(super) enum Asked {
     Command {
         database: Option<String>,
         command: Command,
+        /// What its query is to be called, when it is a statement.
+        query_id: Option<Uuid>,
     },
 }
 
@@ -53,6 +56,9 @@ struct ReadInfo {
     is_debug: bool,
     #[prost(message, repeated, tag = "6")]
     params: Vec<QueryParam>,
+    /// Ours: what the query is to be called that this ticket leads to.
+    #[prost(bytes = "bytes", tag = "100")]
+    query_id: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -110,12 +116,13 @@ enum JsonLanguage {
     InfluxQl,
 }
 
-/// The ticket for the rows of a Flight SQL command on `database`.
-pub(super) fn for_command(database: &str, command: Any) -> Bytes {
+/// The ticket for the rows of a Flight SQL command on `database`, with the id of its query if it is a statement.
+pub(super) fn for_command(database: &str, command: Any, query_id: Option<Uuid>) -> Bytes {
     let info = ReadInfo {
         database: database.to_string(),
         query_type: QueryType::FlightSqlMessage as i32,
         flightsql_command: command.encode_to_vec().into(),
+        query_id: query_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
         ..ReadInfo::default()
     };
     let any = Any {
@@ -135,7 +142,7 @@ pub(super) fn read(ticket: &Bytes) -> Result<Asked, Status> {
             return from_read_info(info);
         }
         if any.type_url.starts_with(FLIGHT_SQL) {
-            return command(None, any);
+            return command(None, any, None);
         }
     }
     // No `ReadInfo` begins with a brace, which would be a group, and every JSON ticket does.
@@ -145,6 +152,14 @@ pub(super) fn read(ticket: &Bytes) -> Result<Asked, Status> {
     from_read_info(ReadInfo::decode(ticket.clone()).map_err(|_| not_a_ticket())?)
 }
 
+/// What the query is to be called that a ticket leads to, if the ticket is one of ours and says so.
+pub(super) fn query_id(ticket: &Bytes) -> Option<Uuid> {
+    match read(ticket) {
+        Ok(Asked::Command { query_id, .. }) => query_id,
+        _ => None,
+    }
+}
+
 /// Reads a command of Flight SQL.
 pub(super) fn read_command(bytes: &Bytes) -> Result<Command, Status> {
     let any = Any::decode(bytes.clone())
@@ -152,9 +167,13 @@ pub(super) fn read_command(bytes: &Bytes) -> Result<Command, Status> {
     Command::try_from(any).map_err(|fault| invalid(fault.to_string()))
 }
 
-fn command(database: Option<String>, any: Any) -> Result<Asked, Status> {
+fn command(database: Option<String>, any: Any, query_id: Option<Uuid>) -> Result<Asked, Status> {
     let command = Command::try_from(any).map_err(|_| not_a_ticket())?;
-    Ok(Asked::Command { database, command })
+    Ok(Asked::Command {
+        database,
+        command,
+        query_id,
+    })
 }
 
 fn from_read_info(info: ReadInfo) -> Result<Asked, Status> {
@@ -164,7 +183,8 @@ fn from_read_info(info: ReadInfo) -> Result<Asked, Status> {
         Ok(QueryType::FlightSqlMessage) => {
             let any = Any::decode(info.flightsql_command).map_err(|_| not_a_ticket())?;
             let database = Some(info.database).filter(|database| !database.is_empty());
-            return command(database, any);
+            let query_id = Uuid::from_slice(&info.query_id).ok();
+            return command(database, any, query_id);
         }
         Err(_) => return Err(not_a_ticket()),
     };

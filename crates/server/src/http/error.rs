@@ -282,11 +282,18 @@ impl From<Error> for Failure {
             ErrorKind::Internal if blame(&error) == Blame::Statement => {
                 Self::text(StatusCode::BAD_REQUEST, message)
             }
+            ErrorKind::Timeout => Self::text(StatusCode::GATEWAY_TIMEOUT, message),
+            ErrorKind::Cancelled => Self::text(cancelled(), message),
             ErrorKind::Corrupt | ErrorKind::Internal => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, message)
             }
         }
     }
+}
+
+/// Of a request that was ended on purpose; none of the registered statuses says so.
+fn cancelled() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// What the log may say of a request: never its query string, never a credential (spec/http-api.md §1.9).
@@ -380,6 +387,8 @@ mod tests {
             (ErrorKind::TooLarge, 413, "m"),
             (ErrorKind::Unsupported, 405, "m"),
             (ErrorKind::Unavailable, 503, "m"),
+            (ErrorKind::Timeout, 504, "m"),
+            (ErrorKind::Cancelled, 499, "m"),
             (ErrorKind::Corrupt, 500, "m"),
             (ErrorKind::Internal, 500, "m"),
         ];

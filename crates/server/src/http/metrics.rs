@@ -3,6 +3,8 @@
 //! Requests are counted here, as their bodies leave ([`Meter`]); storage keeps its own totals, which are read at each
 //! scrape, as is what the operating system knows of the process. Names: spec/http-api.md §3.3, spec/conventions.md §4.
 
+mod queries;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -23,6 +25,7 @@ use runtime::{Clock, World};
 use storage::{Engine, Statistics};
 use tonic::{Code, Status};
 
+use self::queries::QueryCollector;
 use super::encode::WholeResults;
 use super::response::{ResponseBody, typed};
 use super::router::ENDPOINTS;
@@ -83,7 +86,6 @@ pub(crate) struct Metrics {
     size_bytes: HistogramFamily,
     /// By position in [`ENDPOINTS`], made with an endpoint's first request; the last is for everything else.
     series: [OnceLock<Series>; ENDPOINTS.len() + 1],
-    query_duration_s: Histogram,
     /// In the order of [`Outcome::ALL`].
     authentications: [Counter; Outcome::ALL.len()],
     forbidden: Counter,
@@ -96,6 +98,7 @@ impl Metrics {
         world: &World,
         storage: Arc<Engine>,
         shares: MemoryCollector,
+        query_duration_s: Histogram,
         version: &str,
         revision: &str,
     ) -> Self {
@@ -103,7 +106,6 @@ impl Metrics {
         let requests = Family::default();
         let duration_s = HistogramFamily::new_with_constructor(duration_histogram);
         let size_bytes = HistogramFamily::new_with_constructor(size_histogram);
-        let query_duration_s = duration_histogram();
         registry.register("http_requests", "HTTP requests answered", requests.clone());
         registry.register_with_unit(
             "http_request_duration",
@@ -128,9 +130,9 @@ impl Metrics {
         );
         registry.register_with_unit(
             "influxdb3_query_duration",
-            "From planning a query to its last row",
+            "From the receipt of a query to its end",
             Unit::Seconds,
-            query_duration_s.clone(),
+            query_duration_s,
         );
         let authentications: Family<AuthenticationLabels, Counter> = Family::default();
         registry.register(
@@ -153,6 +155,7 @@ impl Metrics {
             ]),
         );
         registry.register_collector(Box::new(StorageCollector(storage)));
+        registry.register_collector(Box::new(QueryCollector(Arc::clone(&shares.query))));
         registry.register_collector(Box::new(shares));
         registry.register_collector(Box::new(ProcessCollector {
             started_s: world.clock.now_ms() as f64 / 1e3,
@@ -164,7 +167,6 @@ impl Metrics {
             duration_s,
             size_bytes,
             series: [const { OnceLock::new() }; ENDPOINTS.len() + 1],
-            query_duration_s,
             forbidden,
             authentications: Outcome::ALL.map(|outcome| {
                 authentications.get_or_create_owned(&AuthenticationLabels {
@@ -232,7 +234,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-fn duration_histogram() -> Histogram {
+pub(crate) fn duration_histogram() -> Histogram {
     Histogram::new(DURATION_BUCKETS_S)
 }
 
@@ -361,28 +363,6 @@ impl Drop for CallMeter {
             .calls_duration_s
             .get_or_create_owned(&labels)
             .observe(took.as_secs_f64());
-    }
-}
-
-/// Times one query, from planning until dropped with the last of its rows.
-pub(crate) struct QueryTimer {
-    metrics: Arc<Metrics>,
-    started: Duration,
-}
-
-impl QueryTimer {
-    pub(crate) fn start(metrics: &Arc<Metrics>) -> Self {
-        Self {
-            metrics: Arc::clone(metrics),
-            started: metrics.clock.monotonic(),
-        }
-    }
-}
-
-impl Drop for QueryTimer {
-    fn drop(&mut self) {
-        let took = self.metrics.clock.monotonic().saturating_sub(self.started);
-        self.metrics.query_duration_s.observe(took.as_secs_f64());
     }
 }
 

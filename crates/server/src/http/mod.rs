@@ -311,6 +311,12 @@ async fn dispatch(
         Route::DropPreviousSecret => tokens.drop_previous().await,
         Route::DropStagedSecret => tokens.drop_staged().await,
         Route::DeleteToken => tokens.delete().await,
+        Route::CancelQuery => v3::queries::cancel(services, head, permit.caller()),
+        Route::ShowQueryConcurrencyLimit => v3::query_concurrency_limit::show(services),
+        Route::SetQueryConcurrencyLimit => {
+            v3::query_concurrency_limit::set(services, head, body).await
+        }
+        Route::ClearQueryConcurrencyLimit => v3::query_concurrency_limit::clear(services),
     }
 }
 

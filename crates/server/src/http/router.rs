@@ -1,6 +1,6 @@
 //! Every route in one table.
 //!
-//! Paths match exactly: case counts, a trailing slash is another path, and a wrong method is no route at all
+//! Paths match exactly (but for the id at the end of some): case counts, a trailing slash is another path, and a wrong method is no route at all
 //! (spec/http-api.md §1.5). Not here: who may use a route (`authorization`), what it does (one file per noun).
 
 /// What a request asks for.
@@ -38,12 +38,17 @@ pub(crate) enum Route {
     DropPreviousSecret,
     DropStagedSecret,
     DeleteToken,
+    CancelQuery,
+    ShowQueryConcurrencyLimit,
+    SetQueryConcurrencyLimit,
+    ClearQueryConcurrencyLimit,
 }
 
 /// A method and path that are served.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) method: &'static str,
+    /// One that ends in `{id}` is of all ids.
     pub(crate) path: &'static str,
     pub(crate) route: Route,
 }
@@ -58,7 +63,7 @@ const fn endpoint(method: &'static str, path: &'static str, route: Route) -> End
 
 /// In the order in which they are looked for: the busy ones first.
 #[rustfmt::skip] // One line per route, or it is no table.
-pub(crate) static ENDPOINTS: [Endpoint; 45] = [
+pub(crate) static ENDPOINTS: [Endpoint; 49] = [
     endpoint("POST",   "/api/v3/write_lp", Route::WriteLp),
     endpoint("POST",   "/api/v2/write", Route::WriteV2),
     endpoint("POST",   "/write", Route::WriteV1),
@@ -100,6 +105,10 @@ pub(crate) static ENDPOINTS: [Endpoint; 45] = [
     endpoint("POST",   "/api/v3/configure/token/confirm", Route::ConfirmRotation),
     endpoint("DELETE", "/api/v3/configure/token/previous", Route::DropPreviousSecret),
     endpoint("DELETE", "/api/v3/configure/token/staged", Route::DropStagedSecret),
+    endpoint("DELETE", "/api/v3/queries/{id}", Route::CancelQuery),
+    endpoint("GET",    "/api/v3/configure/query_concurrency_limit", Route::ShowQueryConcurrencyLimit),
+    endpoint("PUT",    "/api/v3/configure/query_concurrency_limit", Route::SetQueryConcurrencyLimit),
+    endpoint("DELETE", "/api/v3/configure/query_concurrency_limit", Route::ClearQueryConcurrencyLimit),
     // Documentation advertises these two.
     endpoint("POST",   "/api/v3/enterprise/configure/token/admin", Route::CreateOperatorToken),
     endpoint("POST",   "/api/v3/enterprise/configure/token/admin/regenerate", Route::RegenerateOperatorToken),
@@ -113,7 +122,16 @@ pub(crate) static ENDPOINTS: [Endpoint; 45] = [
 pub(crate) fn find(method: &str, path: &str) -> Option<usize> {
     ENDPOINTS
         .iter()
-        .position(|endpoint| endpoint.path == path && endpoint.method == method)
+        .position(|endpoint| is_path_of(endpoint, path) && endpoint.method == method)
+}
+
+fn is_path_of(endpoint: &Endpoint, path: &str) -> bool {
+    match endpoint.path.strip_suffix("{id}") {
+        None => endpoint.path == path,
+        Some(before) => path
+            .strip_prefix(before)
+            .is_some_and(|id| !id.is_empty() && !id.contains('/')),
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +144,14 @@ mod tests {
         assert_eq!(found("GET", "/health"), Some(Route::Health));
         assert_eq!(found("POST", "/api/v3/write_lp"), Some(Route::WriteLp));
         assert_eq!(found("GET", "/api/v3/query_sql"), Some(Route::QuerySql));
+        assert_eq!(
+            found("DELETE", "/api/v3/queries/7"),
+            Some(Route::CancelQuery)
+        );
         let unknown = [
+            ("DELETE", "/api/v3/queries/"),
+            ("DELETE", "/api/v3/queries/7/8"),
+            ("GET", "/api/v3/queries/7"),
             ("HEAD", "/health"),
             ("get", "/health"),
             ("GET", "/health/"),

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use server::{AskedMemory, Config, Node, ObjectStoreKind, TokenSettings};
+use server::{AskedMemory, Config, Node, ObjectStoreKind, QuerySettings, TokenSettings};
 use tokio::net::TcpStream;
 
 /// Settings for tests: memory store, free port, no tokens.
@@ -29,6 +29,7 @@ pub(crate) fn config() -> Config {
         delete_grace: Duration::from_secs(86_400),
         memory: server::memory::shares(1 << 30, &AskedMemory::default()).expect("enough"),
         query_threads: 2,
+        queries: QuerySettings::default(),
         limits: catalog::Limits::default(),
         shutdown_timeout: Duration::from_secs(30),
         processors: 2,

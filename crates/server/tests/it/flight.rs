@@ -25,7 +25,7 @@ use tonic::{Code, Request, Status};
 
 use crate::client::{config, get, post, send, start};
 
-async fn channel(node: &Node) -> Channel {
+pub(crate) async fn channel(node: &Node) -> Channel {
     Endpoint::from_shared(format!("http://{}", node.address()))
         .expect("an address")
         .connect()
@@ -40,7 +40,7 @@ pub(crate) async fn sql_client(node: &Node, database: &str) -> FlightSqlServiceC
 }
 
 /// Two rows of one table with every type, and a table more.
-async fn node_with_rows(config: Config) -> Node {
+pub(crate) async fn node_with_rows(config: Config) -> Node {
     let node = start(config).await;
     let lines = "cpu,host=a,region=x usage=1.5,n=1i,u=18446744073709551615u,s=\"one\",b=true 1\n\
                  cpu,host=b usage=2.5,n=2i,s=\"two\" 2\n\
@@ -50,7 +50,7 @@ async fn node_with_rows(config: Config) -> Node {
     node
 }
 
-fn json(database: &str, statement: &str) -> Ticket {
+pub(crate) fn json(database: &str, statement: &str) -> Ticket {
     let ticket = serde_json::json!({
         "database": database, "sql_query": statement, "query_type": "sql", "params": {}
     });
@@ -58,7 +58,7 @@ fn json(database: &str, statement: &str) -> Ticket {
 }
 
 /// The rows of a ticket, and the schema they came in.
-async fn rows_of(
+pub(crate) async fn rows_of(
     client: &mut FlightServiceClient<Channel>,
     request: impl tonic::IntoRequest<Ticket>,
 ) -> Result<(Arc<Schema>, Vec<RecordBatch>), Status> {
@@ -74,7 +74,7 @@ async fn rows_of(
 }
 
 /// A table as text, without its frame.
-fn shown(batches: &[RecordBatch]) -> String {
+pub(crate) fn shown(batches: &[RecordBatch]) -> String {
     let table = pretty_format_batches(batches).expect("shows").to_string();
     let lines = table.lines().filter(|line| line.starts_with('|'));
     let cells = lines.map(|line| {

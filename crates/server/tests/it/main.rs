@@ -10,6 +10,8 @@ mod connections;
 
 mod flight;
 
+mod flight_queries;
+
 mod grafana;
 
 mod lifecycle;
@@ -17,5 +19,7 @@ mod lifecycle;
 mod load;
 
 mod logs;
+
+mod queries;
 
 mod scenario;

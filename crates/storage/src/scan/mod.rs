@@ -137,6 +137,11 @@ impl Scan {
         }
     }
 
+    /// Data files it reads.
+    pub fn files(&self) -> usize {
+        self.pruned.files.0
+    }
+
     /// Bounds of the times of all its rows, nanoseconds; `None` when it has none.
     pub fn times(&self) -> Option<RangeInclusive<i64>> {
         let sources = self

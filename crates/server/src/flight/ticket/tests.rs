@@ -11,7 +11,9 @@ fn shown(ticket: impl Into<Bytes>) -> String {
             "{} {:?} {} {:?}",
             statement.database, statement.language, statement.text, statement.parameters
         ),
-        Ok(Asked::Command { database, command }) => format!(
+        Ok(Asked::Command {
+            database, command, ..
+        }) => format!(
             "{database:?} {}",
             command.type_url().trim_start_matches(FLIGHT_SQL)
         ),
@@ -115,11 +117,11 @@ fn protobuf_with_and_without_its_envelope() {
 fn commands_by_their_ticket_and_by_themselves() {
     let command = CommandGetCatalogs {};
     assert_eq!(
-        shown(for_command("d", command.as_any())),
+        shown(for_command("d", command.as_any(), None)),
         r#"Some("d") CommandGetCatalogs"#
     );
     assert_eq!(
-        shown(for_command("", command.as_any())),
+        shown(for_command("", command.as_any(), None)),
         "None CommandGetCatalogs"
     );
     let query = CommandStatementQuery {
@@ -130,6 +132,11 @@ fn commands_by_their_ticket_and_by_themselves() {
         shown(query.as_any().encode_to_vec()),
         "None CommandStatementQuery"
     );
+    let id = Uuid::from_u128(7);
+    let ticket = for_command("d", query.as_any(), Some(id));
+    assert_eq!(query_id(&ticket), Some(id));
+    assert_eq!(shown(ticket), r#"Some("d") CommandStatementQuery"#);
+    assert_eq!(query_id(&for_command("d", query.as_any(), None)), None);
 }
 
 #[test]

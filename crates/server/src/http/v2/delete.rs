@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
-use query::{Access, Parameter, Query};
+use query::{Access, Origin, Parameter, Query};
 use serde::Deserialize;
 
 use super::predicate::{self, Condition};
@@ -16,7 +16,7 @@ use crate::authorization::{Permit, Reach};
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
 use crate::http::{Services, parameters};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, origin};
 
 /// What the query string says. Any organisation will do.
 #[derive(Deserialize)]
@@ -93,6 +93,7 @@ async fn try_delete(
     let Some(span) = span else {
         return Ok(());
     };
+    let origin = origin::read(&head.headers, permit.caller())?;
     let mut queries = Vec::new();
     for table in database.tables() {
         if table.is_deleted() {
@@ -107,7 +108,10 @@ async fn try_delete(
                 .table(&snapshot, &bucket, &table.name)
                 .map_err(|_| insufficient())?;
         }
-        queries.push(query);
+        queries.push(Query {
+            origin: origin.clone(),
+            ..query
+        });
     }
     for query in queries {
         match services.query.sql(query).await {
@@ -187,6 +191,7 @@ fn statement(bucket: &str, table: &Table, span: Span, condition: &Condition) -> 
         may_delete: true,
         // Asked for already, table by table where need be.
         access: Access::Everything,
+        origin: Origin::default(),
     })
 }
 

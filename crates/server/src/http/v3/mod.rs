@@ -4,7 +4,11 @@ pub(crate) mod database;
 
 pub(crate) mod influxql;
 
+pub(crate) mod queries;
+
 pub(crate) mod query;
+
+pub(crate) mod query_concurrency_limit;
 
 pub(crate) mod retention;
 

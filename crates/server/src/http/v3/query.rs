@@ -1,25 +1,30 @@
 //! `GET` and `POST /api/v3/query_sql`: one SQL statement in, rows in any format out. A DELETE answers with the number of its rows.
 //!
-//! Parameters: spec/http-api.md §5.1; statuses: spec/query-sql.md §1.4. Not here: planning and running (`query`), how rows
+//! Parameters: spec/http-api.md §5.1, and `timeout`; statuses: spec/query-sql.md §1.4. Not here: planning and running (`query`), how rows
 //! look (`encode`).
 
-use futures::TryStreamExt;
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use query::{Access, Parameter, Query};
+use query::{Access, LoggedQuery, Origin, Parameter, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::authorization::Permit;
 use crate::http::body::from_json;
 use crate::http::encode::accept::choose;
-use crate::http::encode::{self, Batches, Format};
+use crate::http::encode::{self, Format};
 use crate::http::error::Failure;
-use crate::http::metrics::QueryTimer;
 use crate::http::response::ResponseBody;
 use crate::http::{Services, parameters};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, origin};
+
+/// What the query is called that an answer is of.
+const QUERY_ID: HeaderName = HeaderName::from_static("query-id");
+
+/// What it took until its first rows came.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The fields of a request, from the query string.
 #[derive(Deserialize)]
@@ -29,6 +34,8 @@ struct UrlFields {
     format: Option<Format>,
     /// JSON text.
     params: Option<String>,
+    /// How long the query may take.
+    timeout: Option<String>,
 }
 
 /// The fields of a request, from a JSON body.
@@ -38,6 +45,7 @@ struct BodyFields {
     q: String,
     format: Option<Format>,
     params: Option<Map<String, Value>>,
+    timeout: Option<String>,
 }
 
 /// Answers one SQL statement.
@@ -57,7 +65,9 @@ pub(crate) async fn query_sql(
     let format = choose(format, &head.headers)?;
     query.may_delete = is_post;
     query.access = permit.access();
-    let timer = QueryTimer::start(&services.metrics);
+    let asked = query.origin.timeout;
+    query.origin = origin::read(&head.headers, permit.caller())?;
+    query.origin.timeout = query.origin.timeout.into_iter().chain(asked).min();
     let planned = services.query.sql(query).await;
     let result = planned.map_err(|error| match error.kind() {
         // A GET changes nothing: browsers and proxies repeat it as they like, and any page can make them send one.
@@ -67,15 +77,34 @@ pub(crate) async fn query_sql(
         ),
         _ => planning_failure(error),
     })?;
-    let batches = until_dropped(result.batches, timer);
-    encode::respond(
-        batches,
+    let mut response = encode::respond(
+        result.batches,
         format,
         &services.whole_results,
         &services.world.tasks,
     )
-    .await
-    .map_err(Failure::from)
+    .await?;
+    let told = [
+        (QUERY_ID, result.query.id().to_string()),
+        (SERVER_TIMING, server_timing(&result.query)),
+    ];
+    for (name, value) in told {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+/// In milliseconds, as browsers show it.
+fn server_timing(query: &LoggedQuery) -> String {
+    let figures = query.figures();
+    let parts = [("plan", figures.planning), ("queue", figures.queue)];
+    let parts = parts.into_iter().filter_map(|(name, took)| {
+        let took_ms = took?.as_secs_f64() * 1e3;
+        Some(format!("{name};dur={took_ms:.3}"))
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn from_url(url_query: Option<&str>) -> Result<(Query, Option<Format>), Failure> {
@@ -89,18 +118,21 @@ fn from_url(url_query: Option<&str>) -> Result<(Query, Option<Format>), Failure>
         Some(text) => from_json(text.as_bytes())?,
         None => None,
     };
-    query_of(fields.db, fields.q, params).map(|query| (query, fields.format))
+    let query = query_of(fields.db, fields.q, params, fields.timeout)?;
+    Ok((query, fields.format))
 }
 
 fn from_body(body: &[u8]) -> Result<(Query, Option<Format>), Failure> {
     let fields: BodyFields = from_json(body)?;
-    query_of(fields.db, fields.q, fields.params).map(|query| (query, fields.format))
+    let query = query_of(fields.db, fields.q, fields.params, fields.timeout)?;
+    Ok((query, fields.format))
 }
 
 fn query_of(
     database: String,
     text: String,
     params: Option<Map<String, Value>>,
+    timeout: Option<String>,
 ) -> Result<Query, Failure> {
     let parameters = params
         .unwrap_or_default()
@@ -118,6 +150,10 @@ fn query_of(
         parameters,
         may_delete: false,
         access: Access::Everything,
+        origin: Origin {
+            timeout: timeout.as_deref().map(origin::timeout).transpose()?,
+            ..Origin::default()
+        },
     })
 }
 
@@ -134,13 +170,6 @@ pub(crate) fn scalar(value: Value) -> Option<Parameter> {
             .or_else(|| number.as_f64().map(Parameter::Float)),
         Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-/// Ties `timer` to the rows: it ends when they do, or when the client leaves.
-fn until_dropped(batches: Batches, timer: QueryTimer) -> Batches {
-    Box::pin(batches.inspect_ok(move |_| {
-        let _ = &timer;
-    }))
 }
 
 fn planning_failure(error: Error) -> Failure {
