@@ -17,6 +17,9 @@ use parking_lot::Mutex;
 /// One part in this many of the budget is kept for queries that have less than their even part of it.
 const RESERVE_PART: usize = 4;
 
+/// And one part in this many of what a query may hold for those of its operators that cannot go on on disk.
+const UNSPILLABLE_PART: usize = 8;
+
 /// What all queries may hold together.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -150,13 +153,18 @@ impl MemoryPool for QueryMemory {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        if additional == 0 {
+            // What may always be had can leave a query above its bound.
+            return Ok(());
+        }
         let budget = &self.0.budget;
         let bytes_max = budget.query_bytes_max;
         let consumer = reservation.consumer();
         let mut held = self.0.held.lock();
         let (has, most) = match consumer.can_spill() {
             true => {
-                let shared = bytes_max.saturating_sub(held.unspillable);
+                let others = held.unspillable.max(bytes_max / UNSPILLABLE_PART);
+                let shared = bytes_max.saturating_sub(others);
                 (reservation.size(), shared / held.spillers.max(1))
             }
             false => (held.all(), bytes_max),

@@ -109,7 +109,7 @@ mod tests {
             .as_deref(),
             Some("4bf92f3577b34da6a3ce929d0e0e4736")
         );
-        for nonsense in ["", ":", "x:y", "é"] {
+        for nonsense in ["", ":", "x:y"] {
             assert_eq!(trace(JAEGER_TRACE, nonsense), None, "{nonsense}");
         }
         assert_eq!(trace(W3C_TRACE, "00"), None);

@@ -325,8 +325,7 @@ async fn a_query_beyond_its_memory_fails_alone_or_goes_on_on_disk() {
     .await;
     let stream = begin(&node, ENDLESS).await;
     running(&node, 1).await;
-    let greedy =
-        "SELECT value % 7 AS k, array_agg(value) AS a FROM generate_series(1, 2000000) GROUP BY k";
+    let greedy = "SELECT count(*) AS n FROM generate_series(1, 1000000) a JOIN generate_series(1, 1000000) b ON a.value = b.value";
     let refused = send(&node, ask("d", greedy)).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
@@ -343,8 +342,9 @@ async fn a_query_beyond_its_memory_fails_alone_or_goes_on_on_disk() {
         .await,
         ["fail,true"]
     );
-    let sorted = "SELECT value FROM generate_series(1, 1000000) ORDER BY value % 1000, value DESC";
-    let spilled = rows(&node, &format!("EXPLAIN ANALYZE {sorted}"))
+    let grouped =
+        "SELECT value % 100000 AS k, count(*) AS n FROM generate_series(1, 1000000) GROUP BY k";
+    let spilled = rows(&node, &format!("EXPLAIN ANALYZE {grouped}"))
         .await
         .join("\n");
     let count = spilled
@@ -353,8 +353,6 @@ async fn a_query_beyond_its_memory_fails_alone_or_goes_on_on_disk() {
         .filter_map(|rest| rest.split([',', ']']).next()?.trim().parse::<u64>().ok())
         .sum::<u64>();
     assert!(count > 0, "{spilled}");
-    let first = format!("SELECT value FROM ({sorted}) LIMIT 1 OFFSET 999999");
-    assert_eq!(rows(&node, &first).await, ["999"]);
     // The other one has gone on all the time.
     running(&node, 1).await;
     drop(stream);
@@ -370,9 +368,7 @@ async fn the_log_tells_how_queries_ended() {
     let node = node_with_table(config()).await;
     // Not even the start has left anything in it.
     let ended = "SELECT count(*) FROM system.queries WHERE running = false";
-    let fresh = start(config()).await;
-    let made = send(&fresh, post("/api/v3/configure/database", r#"{"db":"d"}"#)).await;
-    assert_eq!(made.status, StatusCode::OK, "{}", made.text());
+    let fresh = node_with_table(config()).await;
     assert_eq!(rows(&fresh, ended).await, ["0"]);
     fresh.stop().await.expect("stops");
 
@@ -394,17 +390,17 @@ async fn the_log_tells_how_queries_ended() {
     assert_eq!(deleted.text(), "count\n0\n");
     let statement = "SELECT phase, query_type, query_text, partitions > 0, parquet_files, \
                      plan_duration IS NOT NULL, permit_duration IS NOT NULL, execute_duration IS NOT NULL, \
-                     end2end_duration >= plan_duration, compute_duration IS NOT NULL, max_memory, success, running, \
+                     end2end_duration >= plan_duration, compute_duration IS NOT NULL, max_memory IS NOT NULL, success, running, \
                      cancelled, trace_id FROM system.queries WHERE query_text NOT LIKE '%system.queries%' \
                      ORDER BY issue_time";
     assert_eq!(
         rows(&node, statement).await,
         [
-            "success,sql,SELECT v FROM t,true,0,true,true,true,true,true,0,true,false,false,",
-            "fail,sql,SELECT x FROM t,,,false,false,false,,false,,false,false,false,",
-            "fail,sql,SELEC 1,,,false,false,false,,false,,false,false,false,",
-            "fail,sql,SELECT 1/(v-1) FROM t,true,0,true,true,true,true,true,0,false,false,false,",
-            "success,sql,DELETE FROM t WHERE v > 5,,,true,true,true,true,false,0,true,false,false,",
+            "success,sql,SELECT v FROM t,true,0,true,true,true,true,true,true,true,false,false,",
+            "fail,sql,SELECT x FROM t,,,false,false,false,,false,false,false,false,false,",
+            "fail,sql,SELEC 1,,,false,false,false,,false,false,false,false,false,",
+            "fail,sql,SELECT 1/(v-1) FROM t,true,0,true,true,true,true,true,true,false,false,false,",
+            "success,sql,DELETE FROM t WHERE v > 5,,,true,true,true,true,false,true,true,false,false,",
         ]
     );
     let mut traced = ask("d", "SELECT 2");
@@ -462,6 +458,10 @@ async fn who_sees_and_stops_which_queries() {
     .await;
     let made = |target: &'static str, by: Option<String>, body: String| {
         let mut request = post(target, body);
+        if target.contains("/configure/") {
+            let json = "application/json".parse().expect("a header value");
+            request.headers_mut().insert("content-type", json);
+        }
         if let Some(by) = by {
             let bearer = format!("Bearer {by}").parse().expect("a header value");
             request.headers_mut().insert("authorization", bearer);
