@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use crate::authorization::Permit;
 use crate::http::body::from_json;
 use crate::http::encode::accept::choose;
-use crate::http::encode::{self, Batches, Format};
+use crate::http::encode::compression::Coding;
+use crate::http::encode::{Batches, Format};
 use crate::http::error::Failure;
 use crate::http::metrics::QueryTimer;
 use crate::http::response::ResponseBody;
@@ -68,14 +69,9 @@ pub(crate) async fn query_sql(
         _ => planning_failure(error),
     })?;
     let batches = until_dropped(result.batches, timer);
-    encode::respond(
-        batches,
-        format,
-        &services.whole_results,
-        &services.world.tasks,
-    )
-    .await
-    .map_err(Failure::from)
+    let coding = Coding::of(&head.headers);
+    let response = services.encoders.respond(batches, format, coding);
+    response.await.map_err(Failure::from)
 }
 
 fn from_url(url_query: Option<&str>) -> Result<(Query, Option<Format>), Failure> {
