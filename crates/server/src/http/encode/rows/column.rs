@@ -115,40 +115,67 @@ impl Column {
         rare: &mut [S::Rare<'_>],
         text: &mut Text,
     ) -> Result<(), ArrowError> {
-        let key = 0..self.key.len() - PADDING.len();
-        if let Some(nulls) = &self.nulls
+        let Self { key, nulls, values } = self;
+        let key_length = key.len() - PADDING.len();
+        let push_key = |text: &mut Text| text.push_padded(key, 0..key_length);
+        if let Some(nulls) = nulls
             && nulls.is_null(row)
         {
             if S::SHOWS_NULLS {
-                text.push_padded(&self.key, key);
+                push_key(text);
             }
             return Ok(());
         }
-        match &mut self.values {
-            Values::Labels(labels) => {
-                labels.push::<S>(row, &self.key[key], text);
-                return Ok(());
+        match values {
+            Values::Labels(labels) => labels.push::<S>(row, &key[..key_length], text),
+            Values::Integers(values) => {
+                push_key(text);
+                number::push_signed(values[row], text);
             }
-            Values::None if !S::SHOWS_NULLS => return Ok(()),
-            Values::Rare(which) if S::leaves_out(&rare[*which], row) => return Ok(()),
-            _ => {}
-        }
-        text.push_padded(&self.key, key);
-        match &mut self.values {
-            Values::None | Values::Labels(_) => {}
-            Values::Booleans(values) => text.push(match values.value(row) {
-                true => &b"true"[..],
-                false => &b"false"[..],
-            }),
-            Values::Integers(values) => number::push_signed(values[row], text),
-            Values::ShortIntegers(values) => number::push_signed(i64::from(values[row]), text),
-            Values::Unsigned(values) => number::push_unsigned(values[row], text),
-            Values::Floats(values) => S::push_float(values[row], text),
-            Values::Timestamps(values, writer) => writer.push(values[row], text),
-            Values::Strings(values) => S::push_string(values.value(row), text),
-            Values::LargeStrings(values) => S::push_string(values.value(row), text),
-            Values::StringViews(values) => S::push_string(values.value(row), text),
-            Values::Rare(which) => S::push_rare(&mut rare[*which], row, text)?,
+            Values::Floats(values) => {
+                push_key(text);
+                S::push_float(values[row], text);
+            }
+            Values::Timestamps(values, writer) => {
+                push_key(text);
+                writer.push(values[row], text);
+            }
+            Values::Strings(values) => {
+                push_key(text);
+                S::push_string(values.value(row), text);
+            }
+            Values::Unsigned(values) => {
+                push_key(text);
+                number::push_unsigned(values[row], text);
+            }
+            Values::ShortIntegers(values) => {
+                push_key(text);
+                number::push_signed(i64::from(values[row]), text);
+            }
+            Values::Booleans(values) => {
+                push_key(text);
+                text.push(match values.value(row) {
+                    true => &b"true"[..],
+                    false => &b"false"[..],
+                });
+            }
+            Values::LargeStrings(values) => {
+                push_key(text);
+                S::push_string(values.value(row), text);
+            }
+            Values::StringViews(values) => {
+                push_key(text);
+                S::push_string(values.value(row), text);
+            }
+            Values::None if S::SHOWS_NULLS => push_key(text),
+            Values::None => {}
+            Values::Rare(which) => {
+                let rare = &mut rare[*which];
+                if !S::leaves_out(rare, row) {
+                    push_key(text);
+                    S::push_rare(rare, row, text)?;
+                }
+            }
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl Style for Csv {
 
     #[inline]
     fn push_float(value: f64, text: &mut Text) {
-        if !number::push_short_float(value, text) {
+        if !number::push_plain_float(value, text) {
             text.push(ryu::Buffer::new().format(value).as_bytes());
         }
     }

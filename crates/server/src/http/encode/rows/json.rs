@@ -58,7 +58,7 @@ impl Style for Json {
 
     #[inline]
     fn push_float(value: f64, text: &mut Text) {
-        if number::push_short_float(value, text) {
+        if number::push_plain_float(value, text) {
             return;
         }
         if value.is_finite() {

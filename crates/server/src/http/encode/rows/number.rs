@@ -1,20 +1,21 @@
-//! Numbers as text: integers, and the floats that are decimals of few digits.
+//! Numbers as text: integers, and the floats that every format writes alike.
 //!
 //! Measured values are mostly small or have few decimals; those are written from tables, everything else by the libraries
-//! that are made for it. Not here: what a format does with floats that are no short decimals (`json`, `csv`).
+//! that are made for it. Not here: exponents and what is no number, where formats differ (`json`, `csv`).
 
-use super::text::{BLOCK_BYTES, Text};
+use super::text::Text;
 
 /// The two digits of every number below 100.
 const PAIRS: [[u8; 2]; 100] = pairs();
 
-/// Decimals of a float that is written here.
+/// Decimals of a float that is written from tables.
 const SHORT_DECIMALS: u32 = 4;
 
 const SHORT_SCALE: i64 = 10_i64.pow(SHORT_DECIMALS);
 
-/// Above, formats begin to disagree about exponents.
-const SHORT_FLOAT_MAX: f64 = 1e9;
+/// Between these no format uses an exponent; beyond they begin to disagree.
+const PLAIN_MIN: f64 = 1e-4;
+const PLAIN_MAX: f64 = 1e9;
 
 const fn pairs() -> [[u8; 2]; 100] {
     let mut pairs = [[0; 2]; 100];
@@ -46,44 +47,47 @@ pub(super) fn push_unsigned(value: u64, text: &mut Text) {
         return text.push(itoa::Buffer::new().format(value).as_bytes());
     }
     let value = value as u32;
-    let mut block = [0; BLOCK_BYTES];
-    let length = if value < 100 {
-        put_below_100(value, &mut block)
-    } else {
-        let high = put_below_100(value / 100, &mut block);
-        block[high..high + 2].copy_from_slice(&pair(value % 100));
-        high + 2
-    };
-    text.push_block(&block, length);
+    let (high, low) = (pair(value / 100), pair(value % 100));
+    // Straight into place: what is put together elsewhere first is waited for when it is copied.
+    text.push_with(|place: &mut [u8; 4]| match value {
+        0..10 => {
+            place[0] = low[1];
+            1
+        }
+        10..100 => {
+            place[..2].copy_from_slice(&low);
+            2
+        }
+        100..1_000 => {
+            place[0] = high[1];
+            place[1..3].copy_from_slice(&low);
+            3
+        }
+        _ => {
+            place[..2].copy_from_slice(&high);
+            place[2..].copy_from_slice(&low);
+            4
+        }
+    });
 }
 
-#[inline]
-fn put_below_100(value: u32, block: &mut [u8; BLOCK_BYTES]) -> usize {
-    let [tens, ones] = pair(value);
-    if value < 10 {
-        block[0] = ones;
-        1
-    } else {
-        block[0] = tens;
-        block[1] = ones;
-        2
-    }
-}
-
-/// Writes `value` if it is a decimal with at most [`SHORT_DECIMALS`] digits after the point, one of them at least; otherwise
-/// writes nothing and gives false.
+/// Writes `value` as the shortest decimal that reads back, if that needs no exponent in any format; otherwise writes nothing
+/// and gives false.
 ///
-/// A decimal of no more than 15 digits that reads back as `value` is the only one so short, so it is what every writer of
-/// shortest decimals gives.
+/// A decimal of no more than 15 digits that reads back as `value` is the only one so short: no search is needed for it.
 #[inline]
-pub(super) fn push_short_float(value: f64, text: &mut Text) -> bool {
+pub(super) fn push_plain_float(value: f64, text: &mut Text) -> bool {
     let magnitude = value.abs();
-    if magnitude.is_nan() || magnitude >= SHORT_FLOAT_MAX {
+    if magnitude.is_nan() || magnitude >= PLAIN_MAX {
         return false;
     }
     let scaled = (magnitude * SHORT_SCALE as f64 + 0.5) as i64;
     if scaled as f64 / SHORT_SCALE as f64 != magnitude {
-        return false;
+        if magnitude < PLAIN_MIN {
+            return false;
+        }
+        text.push(zmij::Buffer::new().format_finite(value).as_bytes());
+        return true;
     }
     if value.is_sign_negative() {
         text.push_byte(b'-');
@@ -91,15 +95,17 @@ pub(super) fn push_short_float(value: f64, text: &mut Text) -> bool {
     push_unsigned((scaled / SHORT_SCALE) as u64, text);
     let decimals = (scaled % SHORT_SCALE) as u32;
     let (high, low) = (pair(decimals / 100), pair(decimals % 100));
-    let mut block = [0; BLOCK_BYTES];
-    block[..5].copy_from_slice(&[b'.', high[0], high[1], low[0], low[1]]);
-    let length = match (low[1], low[0], high[1]) {
-        (b'0', b'0', b'0') => 2,
-        (b'0', b'0', _) => 3,
-        (b'0', ..) => 4,
-        _ => 5,
-    };
-    text.push_block(&block, length);
+    text.push_with(|place: &mut [u8; 5]| {
+        place[0] = b'.';
+        place[1..3].copy_from_slice(&high);
+        place[3..].copy_from_slice(&low);
+        match (low[1], low[0], high[1]) {
+            (b'0', b'0', b'0') => 2,
+            (b'0', b'0', _) => 3,
+            (b'0', ..) => 4,
+            _ => 5,
+        }
+    });
     true
 }
 
@@ -135,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_with_few_decimals_are_the_shortest_that_read_back() {
+    fn floats_without_exponents_are_the_shortest_that_read_back() {
         for (value, expected) in [
             (0.0, "0.0"),
             (-0.0, "-0.0"),
@@ -148,23 +154,25 @@ mod tests {
             (100.001, "100.001"),
             (999_999_999.9999, "999999999.9999"),
             (123_456.05, "123456.05"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (-1.000_000_1, "-1.0000001"),
+            (0.000_123_456, "0.000123456"),
         ] {
-            let text = shown(|text| assert!(push_short_float(value, text), "{value}"));
+            let text = shown(|text| assert!(push_plain_float(value, text), "{value}"));
             assert_eq!(text, expected);
         }
         for value in [
-            1.0 / 3.0,
+            0.000_099_9,
             0.000_01,
-            0.1 + 0.2,
             1e9,
-            1.000_000_1,
             f64::MIN_POSITIVE,
             f64::MAX,
             f64::NAN,
             f64::INFINITY,
             f64::NEG_INFINITY,
         ] {
-            let text = shown(|text| assert!(!push_short_float(value, text), "{value}"));
+            let text = shown(|text| assert!(!push_plain_float(value, text), "{value}"));
             assert_eq!(text, "");
         }
     }

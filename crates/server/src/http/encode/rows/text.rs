@@ -60,12 +60,16 @@ impl Text {
         self.length = end;
     }
 
-    /// Appends the first `length` bytes of `block`.
+    /// Lets `write` put something behind the end, and appends as much of it as it says.
     #[inline]
-    pub(crate) fn push_block(&mut self, block: &[u8; BLOCK_BYTES], length: usize) {
-        debug_assert!(length <= BLOCK_BYTES, "no more than there is");
-        self.reserve(BLOCK_BYTES);
-        self.buffer[self.length..self.length + BLOCK_BYTES].copy_from_slice(block);
+    pub(crate) fn push_with<const BYTES: usize>(
+        &mut self,
+        write: impl FnOnce(&mut [u8; BYTES]) -> usize,
+    ) {
+        self.reserve(BYTES);
+        let behind = self.buffer[self.length..].first_chunk_mut();
+        let length = write(behind.expect("so much is reserved"));
+        debug_assert!(length <= BYTES, "no more than there is");
         self.length += length;
     }
 

@@ -46,15 +46,16 @@ impl Timestamps {
         }
         let second_of_day = second.rem_euclid(SECONDS_PER_DAY) as u32;
         let minute_of_day = second_of_day / 60;
-        let mut block = self.block;
         let begin = self.begin;
-        put(&mut block, begin + 11, minute_of_day / 60);
-        put(&mut block, begin + 14, minute_of_day % 60);
-        put(&mut block, begin + 17, second_of_day % 60);
-        let end = begin + WITHOUT_FRACTION_BYTES + put_fraction(&mut block, begin, fraction_ns);
-        // The quote behind is there already unless digits have taken its place.
-        block[end] = b'"';
-        text.push_block(&block, end + begin);
+        text.push_with(|place| {
+            *place = self.block;
+            put(place, begin + 11, minute_of_day / 60);
+            put(place, begin + 14, minute_of_day % 60);
+            put(place, begin + 17, second_of_day % 60);
+            let end = begin + WITHOUT_FRACTION_BYTES + put_fraction(place, begin, fraction_ns);
+            place[end] = b'"';
+            end + begin
+        });
     }
 
     #[cold]
