@@ -22,7 +22,7 @@ use crate::admission::Admission;
 use crate::authenticator::Gate;
 use crate::failed_attempts::FailedAttempts;
 use crate::flight::Bindings;
-use crate::http::encode::WholeResults;
+use crate::http::encode::{Encoders, WholeResults};
 use crate::http::metrics::{self, MemoryCollector, Metrics};
 use crate::http::{Services, connections};
 use crate::recovery::Recovery;
@@ -419,7 +419,7 @@ fn services(
         process_id: uuid::Builder::from_random_bytes(chance).into_uuid(),
         request_bytes_max: config.max_http_request_bytes,
         admission,
-        whole_results,
+        encoders: Encoders::start(config.query_threads, whole_results, world.tasks.clone())?,
         bindings: Bindings::default(),
     })
 }

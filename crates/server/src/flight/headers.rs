@@ -18,6 +18,8 @@ const QUERY_LANGUAGE: &str = "x-influxdata-query-language";
 const DICTIONARY: &str = "x-influxdata-dictionary";
 /// Ours: `lz4` or `zstd` compresses the buffers of batches, which is cheaper than compressing messages.
 const IPC_COMPRESSION: &str = "x-influxdata-ipc-compression";
+/// Ours: what messages are compressed with, if the client offers to read it.
+const MESSAGE_COMPRESSION: &str = "x-influxdata-message-compression";
 const TIMEOUT: &str = "grpc-timeout";
 
 /// What tables are called that are not views.
@@ -65,6 +67,17 @@ pub(super) struct Shape {
     pub(super) compression: Option<CompressionType>,
 }
 
+/// What messages may be compressed with, of what the client offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum MessageCompression {
+    /// Nearly every client offers gzip without having been asked, and it is slower than most networks; who offers zstd has
+    /// chosen to.
+    #[default]
+    OnlyZstd,
+    OnlyGzip,
+    Nothing,
+}
+
 /// What a call says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CallOptions {
@@ -72,6 +85,7 @@ pub(super) struct CallOptions {
     pub(super) base_table_type: BaseTableType,
     pub(super) language: Language,
     pub(super) shape: Shape,
+    pub(super) message_compression: MessageCompression,
 }
 
 impl CallOptions {
@@ -103,6 +117,14 @@ impl CallOptions {
                         return Err(unknown(IPC_COMPRESSION, other, "lz4, zstd or none"));
                     }
                 },
+            },
+            message_compression: match text(metadata, MESSAGE_COMPRESSION)? {
+                None | Some("zstd") => MessageCompression::OnlyZstd,
+                Some("gzip") => MessageCompression::OnlyGzip,
+                Some("none") => MessageCompression::Nothing,
+                Some(other) => {
+                    return Err(unknown(MESSAGE_COMPRESSION, other, "gzip, zstd or none"));
+                }
             },
         })
     }
@@ -226,18 +248,21 @@ mod tests {
             ("x-influxdata-query-language", "influxql"),
             ("x-influxdata-dictionary", "keep"),
             ("x-influxdata-ipc-compression", "zstd"),
+            ("x-influxdata-message-compression", "gzip"),
         ])
         .expect("all known");
         assert_eq!(options.base_table_type.name(), "TABLE");
         assert!(options.language.require_sql().is_err());
         assert!(options.shape.keeps_dictionaries);
         assert_eq!(options.shape.compression, Some(CompressionType::ZSTD));
+        assert_eq!(options.message_compression, MessageCompression::OnlyGzip);
         assert_eq!(read(&[]).expect("nothing"), CallOptions::default());
         for name in [
             "x-influxdata-base-table-type",
             "x-influxdata-query-language",
             "x-influxdata-dictionary",
             "x-influxdata-ipc-compression",
+            "x-influxdata-message-compression",
         ] {
             assert!(read(&[(name, "other")]).is_err(), "{name}");
         }

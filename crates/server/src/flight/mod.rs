@@ -54,7 +54,7 @@ use tonic::codegen::Service;
 
 pub(crate) use self::bindings::Bindings;
 pub(crate) use self::body::CallBody;
-use self::headers::CallOptions;
+use self::headers::{CallOptions, MessageCompression};
 use self::service::{Call, Flight};
 use self::status::status_of;
 use self::trailers::Asked;
@@ -160,12 +160,20 @@ fn admit(
 }
 
 async fn call(services: &Arc<Services>, request: Request<Incoming>) -> Response<tonic::body::Body> {
-    let mut server = FlightServiceServer::new(Flight::new(Arc::clone(services)))
+    let known = request.extensions().get::<Arc<Call>>();
+    let compression = known.map_or(MessageCompression::default(), |call| {
+        call.options.message_compression
+    });
+    let server = FlightServiceServer::new(Flight::new(Arc::clone(services)))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    // What the client does not offer to read is not used in any case.
+    let mut server = match compression {
+        MessageCompression::OnlyZstd => server.send_compressed(CompressionEncoding::Zstd),
+        MessageCompression::OnlyGzip => server.send_compressed(CompressionEncoding::Gzip),
+        MessageCompression::Nothing => server,
+    };
     match server.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},

@@ -48,7 +48,7 @@ use runtime::World;
 use storage::Engine;
 use uuid::Uuid;
 
-use self::encode::WholeResults;
+use self::encode::Encoders;
 use self::error::{CallSummary, Failure};
 use self::metrics::{Meter, Metrics};
 use self::response::ResponseBody;
@@ -89,8 +89,8 @@ pub(crate) struct Services {
     pub(crate) request_bytes_max: usize,
     /// The memory of writes on their way to the buffer.
     pub(crate) admission: Arc<Admission>,
-    /// The memory of results that must be whole before they are sent.
-    pub(crate) whole_results: Arc<WholeResults>,
+    /// Rows to bytes.
+    pub(crate) encoders: Encoders,
     /// What is bound to prepared statements.
     pub(crate) bindings: Bindings,
 }

@@ -726,28 +726,41 @@ async fn calls_need_a_token_and_a_handshake_hands_it_back() {
 }
 
 #[tokio::test]
-async fn messages_are_compressed_when_the_client_offers_it() {
+async fn messages_are_compressed_when_the_client_offers_and_wants_it() {
     let node = node_with_rows(config()).await;
     let statement = "SELECT 'the same text again and again' AS t FROM generate_series(1, 5000)";
-    for encoding in [
-        None,
-        Some(CompressionEncoding::Gzip),
-        Some(CompressionEncoding::Zstd),
+    let (gzip, zstd) = (CompressionEncoding::Gzip, CompressionEncoding::Zstd);
+    for (offered, asked, expected) in [
+        (None, None, None),
+        (None, Some("gzip"), None),
+        // Clients offer gzip without knowing.
+        (Some(gzip), None, None),
+        (Some(gzip), Some("gzip"), Some("gzip")),
+        (Some(gzip), Some("zstd"), None),
+        (Some(zstd), None, Some("zstd")),
+        (Some(zstd), Some("none"), None),
     ] {
         let mut client = FlightServiceClient::new(channel(&node).await);
-        if let Some(encoding) = encoding {
+        if let Some(encoding) = offered {
             client = client.accept_compressed(encoding).send_compressed(encoding);
         }
-        let answer = client.do_get(json("d", statement)).await.expect("rows");
+        let call = || {
+            let mut request = Request::new(json("d", statement));
+            if let Some(asked) = asked {
+                let asked = asked.parse().expect("text");
+                let metadata = request.metadata_mut();
+                metadata.insert("x-influxdata-message-compression", asked);
+            }
+            request
+        };
+        let answer = client.do_get(call()).await.expect("rows");
         let named = answer.metadata().get("grpc-encoding").cloned();
-        let expected = encoding.map(|encoding| encoding.to_string());
         assert_eq!(
             named.as_ref().and_then(|name| name.to_str().ok()),
-            expected.as_deref()
+            expected,
+            "{offered:?} {asked:?}"
         );
-        let (_, batches) = rows_of(&mut client, json("d", statement))
-            .await
-            .expect("rows");
+        let (_, batches) = rows_of(&mut client, call()).await.expect("rows");
         assert_eq!(
             batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
             5_000

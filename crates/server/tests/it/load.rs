@@ -11,7 +11,8 @@ use crate::client::{config, get, post, send, start};
 
 #[tokio::test]
 async fn large_results_arrive_whole_in_every_text_format() {
-    const ROWS: usize = 20_000;
+    // More than one piece in every format.
+    const ROWS: usize = 60_000;
     let node = start(config()).await;
     let mut lines = String::new();
     for at in 0..ROWS {

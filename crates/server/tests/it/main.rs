@@ -8,6 +8,8 @@ mod compat;
 
 mod connections;
 
+mod encoding;
+
 mod flight;
 
 mod flight_queries;

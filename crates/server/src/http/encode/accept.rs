@@ -20,46 +20,88 @@ pub(crate) fn choose(format: Option<Format>, headers: &HeaderMap) -> Result<Form
         .ok_or_else(|| Failure::bad_request(format!("invalid mime type ({accepted})")))
 }
 
+/// The formats from the one to give to whoever takes anything on.
+const FORMATS: [Format; 5] = [
+    Format::Json,
+    Format::JsonLines,
+    Format::Csv,
+    Format::Pretty,
+    Format::Parquet,
+];
+
 /// The best of an `Accept` list: highest weight first, then as listed. Nothing accepted in particular means json.
 fn preferred(accepted: &str) -> Option<Format> {
     if accepted.trim().is_empty() {
         return Some(Format::Json);
     }
+    let ranges = weighted(accepted);
+    // What is refused by name is not meant by a range that comes beside it.
+    let refused: Vec<Format> = ranges
+        .iter()
+        .filter(|(_, weight)| *weight == 0.0)
+        .map(|(name, _)| formats_of(name))
+        .filter(|formats| formats.len() == 1)
+        .flatten()
+        .collect();
     let mut best: Option<(f32, Format)> = None;
-    for range in accepted.split(',') {
-        let mut parts = range.split(';');
-        let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let weight = parts.find_map(quality).unwrap_or(1.0);
-        let Some(format) = format_of(&media_type) else {
+    for (name, weight) in &ranges {
+        let mut formats = formats_of(name).into_iter();
+        let Some(format) = formats.find(|format| !refused.contains(format)) else {
             continue;
         };
-        if weight > 0.0 && best.is_none_or(|(highest, _)| weight > highest) {
-            best = Some((weight, format));
+        if *weight > 0.0 && best.is_none_or(|(highest, _)| *weight > highest) {
+            best = Some((*weight, format));
         }
     }
     best.map(|(_, format)| format)
 }
 
-/// The value of a `q` parameter; a damaged one counts as 1.
-fn quality(parameter: &str) -> Option<f32> {
-    let (name, value) = parameter.split_once('=')?;
-    name.trim()
-        .eq_ignore_ascii_case("q")
-        .then(|| value.trim().parse().unwrap_or(1.0))
+/// The items of a list such as `a, b;q=0.5`, in small letters, and the weight of each: 1 where none or a damaged one is given.
+pub(super) fn weighted(list: &str) -> Vec<(String, f32)> {
+    list.split(',')
+        .map(|item| {
+            let mut parts = item.split(';');
+            let name = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+            let weight = parts.find_map(quality).unwrap_or(1.0);
+            (name, weight)
+        })
+        .filter(|(name, _)| !name.is_empty())
+        .collect()
 }
 
-fn format_of(media_type: &str) -> Option<Format> {
-    match media_type {
-        // Browsers ask for pages first, and get the default.
-        "application/json" | "application/*" | "*/*" | "text/html" => Some(Format::Json),
-        "application/jsonl" | "application/x-ndjson" | "application/ndjson" => {
-            Some(Format::JsonLines)
+/// The value of a `q` parameter.
+fn quality(parameter: &str) -> Option<f32> {
+    let (name, value) = parameter.split_once('=')?;
+    let weight = value.trim().parse().ok();
+    let weight = weight.filter(|weight| (0.0..=1.0).contains(weight));
+    name.trim()
+        .eq_ignore_ascii_case("q")
+        .then(|| weight.unwrap_or(1.0))
+}
+
+/// The formats that a media type or a range of them means, the best first.
+fn formats_of(media_type: &str) -> Vec<Format> {
+    let wanted = |format: &Format| -> bool {
+        match media_type {
+            // Browsers ask for pages first, and get the default.
+            "*/*" | "text/html" => true,
+            "application/*" => format.content_type().starts_with("application/"),
+            "text/*" => *format == Format::Pretty || *format == Format::Csv,
+            "application/json" => *format == Format::Json,
+            "application/jsonl" | "application/x-ndjson" | "application/ndjson" => {
+                *format == Format::JsonLines
+            }
+            "text/csv" => *format == Format::Csv,
+            "text/plain" => *format == Format::Pretty,
+            "application/vnd.apache.parquet" => *format == Format::Parquet,
+            _ => false,
         }
-        "text/csv" => Some(Format::Csv),
-        "text/plain" | "text/*" => Some(Format::Pretty),
-        "application/vnd.apache.parquet" => Some(Format::Parquet),
-        _ => None,
+    };
+    let mut formats: Vec<Format> = FORMATS.into_iter().filter(wanted).collect();
+    if media_type == "text/*" {
+        formats.reverse();
     }
+    formats
 }
 
 #[cfg(test)]
@@ -91,6 +133,16 @@ mod tests {
                 "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
                 Some(Format::Json),
             ),
+            ("application/json;q=0, */*", Some(Format::JsonLines)),
+            ("text/plain;q=0, text/*", Some(Format::Csv)),
+            ("text/*", Some(Format::Pretty)),
+            ("application/x-ndjson", Some(Format::JsonLines)),
+            ("text/csv;q=nan, application/json;q=0.9", Some(Format::Csv)),
+            (
+                "text/csv; header=present; Q=0.2, */*; q=0.1",
+                Some(Format::Csv),
+            ),
+            (", ,", None),
             ("text/csv;q=0", None),
             ("image/png", None),
             ("application/xml, image/png", None),

@@ -1,16 +1,20 @@
 //! Rows to bytes: the formats a query can be answered in.
 //!
-//! [`respond`] takes a stream of batches and gives a response whose status is known only once the first rows (or the end) are
-//! there. json, jsonl and csv leave batch by batch, in pieces of at most [`PIECE_ROWS_MAX`] rows; pretty and parquet need the
-//! whole result first. How each type looks: spec/query-sql.md §2. Not here: choosing a format (`accept.rs`).
+//! ```text
+//! json, jsonl, csv   pieces ─> rows       text leaves piece by piece
+//! pretty, parquet    whole                 the result is held until it is complete
+//! ```
+//! [`Encoders::respond`] takes a stream of batches and gives a response whose status is known only once the first rows (or the
+//! end) are there. How each type looks: spec/query-sql.md §2. Not here: choosing a format (`accept`) or a compression
+//! (`compression`).
 
 pub(crate) mod accept;
 
-mod json;
+pub(crate) mod compression;
 
-mod jsonl;
+mod rows;
 
-mod csv;
+mod pieces;
 
 mod pretty;
 
@@ -23,19 +27,19 @@ pub(crate) use whole::{WholeResult, WholeResults};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::error::ArrowError;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
-use runtime::Tasks;
+use runtime::{Tasks, Workers};
 
+use self::compression::{COMPRESSED_BYTES_MIN, Coding};
+use self::pieces::Encoding;
+use self::rows::Shape;
 use super::response::{ResponseBody, typed};
 use crate::Error;
-
-/// Rows encoded at a time, so that one large batch does not become one large piece of text.
-const PIECE_ROWS_MAX: usize = 4_096;
 
 /// Rows of a result.
 pub(crate) type Batches = BoxStream<'static, Result<RecordBatch, Error>>;
@@ -77,134 +81,95 @@ impl Format {
     }
 }
 
-/// Answers with `batches` in `format`.
-///
-/// Runs until the first rows are encoded or the result has ended, so that a fault up to there is an error with its own
-/// status. A later fault ends the body without a proper end. Formats that need the whole result first take its memory from
-/// `whole_results` until the response has left.
-pub(crate) async fn respond(
-    batches: Batches,
-    format: Format,
-    whole_results: &Arc<WholeResults>,
-    tasks: &Tasks,
-) -> Result<Response<ResponseBody>, Error> {
-    let batches = batches
-        .try_filter(|batch| std::future::ready(batch.num_rows() > 0))
-        .boxed();
-    let body = match format {
-        Format::Json => stream_rows(batches, RowEncoder::Json(json::Rows::new())).await?,
-        Format::JsonLines => {
-            stream_rows(batches, RowEncoder::JsonLines(jsonl::Rows::new())).await?
-        }
-        Format::Csv => stream_rows(batches, RowEncoder::Csv(csv::Rows::new())).await?,
-        Format::Pretty => {
-            let mut held = whole_results.begin(format);
-            let whole = collect(batches, &mut held).await?;
-            let text = tasks.blocking(move || pretty::table(&whole)).await??;
-            held.resize(text.len())?;
-            ResponseBody::full(text).holding(held)
-        }
-        Format::Parquet => {
-            let mut held = whole_results.begin(format);
-            let file = parquet::file(batches, &mut held).await?;
-            ResponseBody::full(file).holding(held)
-        }
-    };
-    Ok(typed(StatusCode::OK, format.content_type(), body))
+/// What answers are encoded with.
+pub(crate) struct Encoders {
+    whole_results: Arc<WholeResults>,
+    tasks: Tasks,
+    workers: Arc<Workers>,
 }
 
-/// An encoder that gives text row by row.
-enum RowEncoder {
-    Json(json::Rows),
-    JsonLines(jsonl::Rows),
-    Csv(csv::Rows),
-}
-
-impl RowEncoder {
-    fn encode(&mut self, rows: &RecordBatch) -> Result<Bytes, Error> {
-        match self {
-            Self::Json(json) => json.encode(rows),
-            Self::JsonLines(lines) => lines.encode(rows),
-            Self::Csv(csv) => csv.encode(rows),
-        }
-        .map_err(|fault| cannot_encode(self.format(), fault))
+impl Encoders {
+    /// Starts `threads` threads for large answers.
+    pub(crate) fn start(
+        threads: usize,
+        whole_results: Arc<WholeResults>,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            whole_results,
+            tasks,
+            workers: Arc::new(Workers::start("encode", threads)?),
+        })
     }
 
-    /// What comes after the last row.
-    fn finish(&mut self) -> Result<Bytes, Error> {
-        match self {
-            Self::Json(json) => json
-                .finish()
-                .map_err(|fault| cannot_encode(Format::Json, fault)),
-            Self::JsonLines(_) | Self::Csv(_) => Ok(Bytes::new()),
-        }
-    }
-
-    fn format(&self) -> Format {
-        match self {
-            Self::Json(_) => Format::Json,
-            Self::JsonLines(_) => Format::JsonLines,
-            Self::Csv(_) => Format::Csv,
-        }
-    }
-}
-
-/// A result on its way to the client.
-struct Encoding {
-    batches: Batches,
-    encoder: RowEncoder,
-    /// The batch being cut into pieces, and how many of its rows are done.
-    current: Option<(RecordBatch, usize)>,
-    ended: bool,
-}
-
-impl Encoding {
-    /// The next piece of text; `None` after the last.
-    async fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
-        loop {
-            if self.ended {
-                return Ok(None);
+    /// Answers with `batches` in `format`, compressed with `coding` where that pays.
+    ///
+    /// Runs until the first rows are encoded or the result has ended, so that a fault up to there is an error with its own
+    /// status. A later fault ends the body without a proper end. Formats that need the whole result first hold their share
+    /// of memory until the response has left.
+    pub(crate) async fn respond(
+        &self,
+        batches: Batches,
+        format: Format,
+        coding: Option<Coding>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let batches = batches
+            .try_filter(|batch| std::future::ready(batch.num_rows() > 0))
+            .boxed();
+        let (body, coding) = match format {
+            Format::Json => self.rows(batches, format, Shape::Json, coding).await?,
+            Format::JsonLines => self.rows(batches, format, Shape::JsonLines, coding).await?,
+            Format::Csv => self.rows(batches, format, Shape::Csv, coding).await?,
+            Format::Pretty => {
+                let mut held = self.whole_results.begin(format);
+                let whole = collect(batches, &mut held).await?;
+                let text = self.tasks.blocking(move || pretty::table(&whole)).await??;
+                self.whole(text.into(), coding, held).await?
             }
-            if let Some((batch, done)) = &mut self.current {
-                let length = PIECE_ROWS_MAX.min(batch.num_rows() - *done);
-                let piece = batch.slice(*done, length);
-                *done += length;
-                if *done == batch.num_rows() {
-                    self.current = None;
-                }
-                return self.encoder.encode(&piece).map(Some);
+            Format::Parquet => {
+                let mut held = self.whole_results.begin(format);
+                let file = parquet::file(batches, &mut held, &self.tasks).await?;
+                self.whole(file, coding, held).await?
             }
-            match self.batches.try_next().await? {
-                Some(batch) => self.current = Some((batch, 0)),
-                None => {
-                    self.ended = true;
-                    let rest = self.encoder.finish()?;
-                    return Ok(Some(rest).filter(|rest| !rest.is_empty()));
-                }
-            }
+        };
+        let mut response = typed(StatusCode::OK, format.content_type(), body);
+        let headers = response.headers_mut();
+        headers.insert(VARY, HeaderValue::from_name(ACCEPT_ENCODING));
+        if let Some(coding) = coding {
+            headers.insert(CONTENT_ENCODING, coding.header());
         }
+        Ok(response)
     }
-}
 
-async fn stream_rows(batches: Batches, encoder: RowEncoder) -> Result<ResponseBody, Error> {
-    let mut encoding = Encoding {
-        batches,
-        encoder,
-        current: None,
-        ended: false,
-    };
-    let Some(first) = encoding.next_piece().await? else {
-        return Ok(ResponseBody::empty());
-    };
-    if encoding.ended {
-        return Ok(ResponseBody::full(first));
+    async fn rows(
+        &self,
+        batches: Batches,
+        format: Format,
+        shape: Shape,
+        coding: Option<Coding>,
+    ) -> Result<(ResponseBody, Option<Coding>), Error> {
+        Encoding::new(batches, format, shape)
+            .respond(coding, Arc::clone(&self.workers))
+            .await
     }
-    let rest = stream::try_unfold(encoding, |mut encoding| async move {
-        let piece = encoding.next_piece().await?;
-        Ok(piece.map(|piece| (piece, encoding)))
-    });
-    let pieces = stream::once(std::future::ready(Ok(first))).chain(rest);
-    Ok(ResponseBody::stream(pieces.boxed()))
+
+    async fn whole(
+        &self,
+        bytes: Bytes,
+        coding: Option<Coding>,
+        mut held: WholeResult,
+    ) -> Result<(ResponseBody, Option<Coding>), Error> {
+        held.resize(bytes.len())?;
+        let Some(coding) = coding.filter(|_| bytes.len() >= COMPRESSED_BYTES_MIN) else {
+            return Ok((ResponseBody::full(bytes).holding(held), None));
+        };
+        // Both are there for a moment.
+        held.resize(bytes.len().saturating_mul(2))?;
+        let packed = self.tasks.blocking(move || coding.pack_whole(&bytes));
+        let packed = packed.await??;
+        held.resize(packed.len())?;
+        Ok((ResponseBody::full(packed).holding(held), Some(coding)))
+    }
 }
 
 /// All batches of a result, if they fit.
@@ -219,7 +184,7 @@ async fn collect(mut batches: Batches, held: &mut WholeResult) -> Result<Vec<Rec
     Ok(whole)
 }
 
-fn cannot_encode(format: Format, fault: ArrowError) -> Error {
+fn cannot_encode(format: Format, fault: arrow::error::ArrowError) -> Error {
     Error::invalid(format!("the result cannot be encoded as {}", format.name())).with_source(fault)
 }
 

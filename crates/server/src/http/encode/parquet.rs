@@ -1,4 +1,4 @@
-//! parquet: one whole file, encoded batch by batch; nothing at all without rows.
+//! parquet: one whole file, encoded batch by batch off the async threads; nothing at all without rows.
 //!
 //! The bytes are held until the file has its footer. Not here: how stored data files are written (`storage`).
 
@@ -8,13 +8,18 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
+use runtime::Tasks;
 
 use super::Batches;
 use super::whole::WholeResult;
 use crate::Error;
 
 /// The file of all rows, uncompressed: any reader can open it.
-pub(super) async fn file(mut batches: Batches, held: &mut WholeResult) -> Result<Bytes, Error> {
+pub(super) async fn file(
+    mut batches: Batches,
+    held: &mut WholeResult,
+    tasks: &Tasks,
+) -> Result<Bytes, Error> {
     let Some(first) = batches.try_next().await? else {
         return Ok(Bytes::new());
     };
@@ -22,11 +27,13 @@ pub(super) async fn file(mut batches: Batches, held: &mut WholeResult) -> Result
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).map_err(cannot_write)?;
     let mut next = Some(first);
     while let Some(batch) = next {
-        writer.write(&batch).map_err(cannot_write)?;
+        let written = tasks.blocking(move || writer.write(&batch).map(|()| writer));
+        writer = written.await?.map_err(cannot_write)?;
         held.resize(writer.bytes_written() + writer.memory_size())?;
         next = batches.try_next().await?;
     }
-    let file = writer.into_inner().map_err(cannot_write)?;
+    let closed = tasks.blocking(move || writer.into_inner());
+    let file = closed.await?.map_err(cannot_write)?;
     held.resize(file.len())?;
     Ok(Bytes::from(file))
 }

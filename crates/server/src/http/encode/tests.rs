@@ -7,12 +7,14 @@ use arrow::array::{
     ListArray, StringArray, StringViewArray, StructArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type};
+use futures::stream;
 use http_body_util::BodyExt;
 
 use super::*;
 
-fn room() -> Arc<WholeResults> {
-    Arc::new(WholeResults::new(1 << 20))
+fn encoders(whole_bytes_max: usize) -> Encoders {
+    let whole_results = Arc::new(WholeResults::new(whole_bytes_max));
+    Encoders::start(1, whole_results, Tasks::new()).expect("threads")
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -57,7 +59,7 @@ fn samples() -> RecordBatch {
 
 async fn encoded(items: Vec<Result<RecordBatch, Error>>, format: Format) -> Result<Vec<u8>, Error> {
     let batches = stream::iter(items).boxed();
-    let response = respond(batches, format, &room(), &Tasks::new()).await?;
+    let response = encoders(1 << 20).respond(batches, format, None).await?;
     let collected = response.into_body().collect().await?;
     Ok(collected.to_bytes().to_vec())
 }
@@ -200,7 +202,7 @@ async fn no_rows_in_each_format() {
 
 #[tokio::test]
 async fn several_batches_and_pieces_make_one_document() {
-    let rows = i64::try_from(PIECE_ROWS_MAX).expect("small") * 2 + 1;
+    let rows = 100_000;
     let numbers = |from: i64, to: i64| {
         batch(vec![(
             "n",
@@ -251,12 +253,13 @@ async fn a_fault_before_the_first_rows_has_a_status_and_a_later_one_breaks_the_b
         Format::Parquet,
     ] {
         let batches = stream::iter(vec![Ok(samples().slice(0, 0)), fault()]).boxed();
-        let outcome = respond(batches, format, &room(), &Tasks::new()).await;
+        let outcome = encoders(1 << 20).respond(batches, format, None).await;
         assert!(outcome.is_err(), "{format:?}");
     }
     for format in [Format::Json, Format::JsonLines, Format::Csv] {
         let batches = stream::iter(vec![Ok(samples()), fault()]).boxed();
-        let response = respond(batches, format, &room(), &Tasks::new())
+        let response = encoders(1 << 20)
+            .respond(batches, format, None)
             .await
             .expect("the first rows are fine");
         assert!(response.into_body().collect().await.is_err(), "{format:?}");
@@ -267,14 +270,7 @@ async fn a_fault_before_the_first_rows_has_a_status_and_a_later_one_breaks_the_b
 async fn whole_results_are_bounded() {
     for format in [Format::Pretty, Format::Parquet] {
         let batches = stream::iter(vec![Ok(samples())]).boxed();
-        let refused = respond(
-            batches,
-            format,
-            &Arc::new(WholeResults::new(10)),
-            &Tasks::new(),
-        )
-        .await
-        .err();
+        let refused = encoders(10).respond(batches, format, None).await.err();
         let message = refused
             .map(|error| error.message().to_string())
             .unwrap_or_default();

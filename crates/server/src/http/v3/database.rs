@@ -18,7 +18,8 @@ use serde::Deserialize;
 use super::table;
 use crate::authorization::Permit;
 use crate::http::body::{from_json, require_json};
-use crate::http::encode::{self, Format};
+use crate::http::encode::Format;
+use crate::http::encode::compression::Coding;
 use crate::http::error::Failure;
 use crate::http::response::{ResponseBody, empty};
 use crate::http::{Services, parameters};
@@ -40,12 +41,9 @@ pub(crate) async fn list(
     let mut databases = services.catalog.snapshot().databases();
     databases.retain(|database| permit.sees(database));
     let rows = rows(&databases, parameters.show_deleted)?;
-    let response = encode::respond(
-        stream::iter([Ok(rows)]).boxed(),
-        parameters.format,
-        &services.whole_results,
-        &services.world.tasks,
-    );
+    let rows = stream::iter([Ok(rows)]).boxed();
+    let coding = Coding::of(&head.headers);
+    let response = services.encoders.respond(rows, parameters.format, coding);
     Ok(response.await?)
 }
 

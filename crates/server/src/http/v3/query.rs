@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use crate::authorization::Permit;
 use crate::http::body::from_json;
 use crate::http::encode::accept::choose;
-use crate::http::encode::{self, Format};
+use crate::http::encode::Format;
+use crate::http::encode::compression::Coding;
 use crate::http::error::Failure;
 use crate::http::response::ResponseBody;
 use crate::http::{Services, parameters};
@@ -77,13 +78,11 @@ pub(crate) async fn query_sql(
         ),
         _ => planning_failure(error),
     })?;
-    let mut response = encode::respond(
-        result.batches,
-        format,
-        &services.whole_results,
-        &services.world.tasks,
-    )
-    .await?;
+    let coding = Coding::of(&head.headers);
+    let mut response = services
+        .encoders
+        .respond(result.batches, format, coding)
+        .await?;
     let told = [
         (QUERY_ID, result.query.id().to_string()),
         (SERVER_TIMING, server_timing(&result.query)),
