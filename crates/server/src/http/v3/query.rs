@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 
 use crate::authorization::Permit;
 use crate::http::body::from_json;
-use crate::http::encode::accept::choose;
 use crate::http::encode::Format;
+use crate::http::encode::accept::choose;
 use crate::http::encode::compression::Coding;
 use crate::http::error::Failure;
 use crate::http::response::ResponseBody;
