@@ -86,7 +86,6 @@ pub(crate) async fn work(job: Job, sender: Sender) {
 }
 
 /// Its reader says how it ended, having seen the end; nothing here does.
-
 async fn run(job: Job, sender: Sender) {
     let admission = Arc::clone(&job.admission);
     let begun = match AssertUnwindSafe(plan(job)).catch_unwind().await {
@@ -139,7 +138,7 @@ async fn run(job: Job, sender: Sender) {
 enum Begun {
     /// A statement that deletes has done so by then, and keeps its place until its count is read.
     Running(SendableRecordBatchStream, Option<Admitted>),
-    Planned(Planned),
+    Planned(Box<Planned>),
 }
 
 struct Planned {
@@ -184,7 +183,7 @@ async fn plan(job: Job) -> PlanResult<(SchemaRef, Begun)> {
         sessions,
         logged,
     };
-    Ok((schema, Begun::Planned(planned)))
+    Ok((schema, Begun::Planned(Box::new(planned))))
 }
 
 impl Planned {

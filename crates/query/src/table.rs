@@ -14,6 +14,7 @@ use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DFSchema, Result, plan_err};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::utils::conjunction;
@@ -208,9 +209,10 @@ impl StoredTable {
         let columns = term.column_refs();
         let is_tag = |column: &&Column| self.is_tag(&column.name);
         let is_field = |column: &&Column| column.name != TIME && !self.is_tag(&column.name);
-        columns.iter().any(|column| is_field(column))
-            && !columns.iter().any(|column| is_tag(column))
+        columns.iter().any(is_field)
+            && !columns.iter().any(is_tag)
             && !term.is_volatile()
+            && !term.exists(|part| Ok(is_subquery(part))).unwrap_or(true)
     }
 
     /// `projection` and then the columns that only the row terms need.
@@ -313,6 +315,16 @@ impl TableProvider for StoredTable {
             .build()?;
         Ok(Arc::new(filtered))
     }
+}
+
+fn is_subquery(part: &Expr) -> bool {
+    matches!(
+        part,
+        Expr::ScalarSubquery(_)
+            | Expr::Exists(_)
+            | Expr::InSubquery(_)
+            | Expr::OuterReferenceColumn(..)
+    )
 }
 
 /// Retention keeps the rows with `time > now - retention` (spec/query-sql.md §3); data that has to go is nobody's any more.

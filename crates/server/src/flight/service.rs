@@ -93,7 +93,7 @@ impl Call {
     }
 
     /// The origin of statements that came with this command of Flight SQL, whose ticket may have named the query.
-    fn from_command(&self, command: &'static str, id: Option<Uuid>) -> Origin {
+    fn origin_of(&self, command: &'static str, id: Option<Uuid>) -> Origin {
         Origin {
             kind: QueryKind::FlightSql,
             command: Some(command),
@@ -269,14 +269,14 @@ impl Flight {
                 require_no_transaction(statement.transaction_id.as_ref())?;
                 call.options.language.require_sql()?;
                 let once = vec![Vec::new()];
-                let origin = call.from_command(STATEMENT_QUERY, query_id);
+                let origin = call.origin_of(STATEMENT_QUERY, query_id);
                 self.rows_of_statement(call, database, &statement.query, once, &origin)
                     .await
             }
             Command::CommandPreparedStatementQuery(statement) => {
                 let prepared = self.prepared(&statement.prepared_statement_handle)?;
                 let runs = prepared.runs()?;
-                let origin = call.from_command(PREPARED_QUERY, query_id);
+                let origin = call.origin_of(PREPARED_QUERY, query_id);
                 self.rows_of_statement(call, database, &prepared.text, runs, &origin)
                     .await
             }
@@ -305,7 +305,7 @@ impl Flight {
             ));
         }
         let runs = runs.unwrap_or_else(|| vec![Vec::new()]);
-        let origin = call.from_command(command, None);
+        let origin = call.origin_of(command, None);
         let run = self.run(call, database, &prepared.text, runs, &origin);
         let (_, mut batches) = run.await?;
         let mut rows = 0_i64;

@@ -48,6 +48,9 @@ impl fmt::Display for Pruned {
     }
 }
 
+/// The first row, and the one behind the last.
+type RowRanges = Vec<(u64, u64)>;
+
 /// Row groups and data pages of the files that a scan reads: how many it reads of how many there are of the columns it reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pages {
@@ -68,7 +71,7 @@ impl fmt::Display for Pages {
 impl Pages {
     /// `None` when no file is read.
     pub(super) fn of<'a>(groups: impl Iterator<Item = &'a Group>) -> Option<Self> {
-        let mut files: BTreeMap<u64, (&FileSelection, Vec<(u64, u64)>)> = BTreeMap::new();
+        let mut files: BTreeMap<u64, (&FileSelection, RowRanges)> = BTreeMap::new();
         for source in groups.flat_map(|group| &group.sources) {
             if let Source::File(selection, _) = source {
                 let rows = selection.series.iter().map(|(_, from, to)| (*from, *to));
