@@ -9,7 +9,6 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -24,6 +23,7 @@ use datafusion::physical_plan::union::UnionExec;
 use storage::{Asked, KnownRows};
 
 use crate::filter::TIME;
+use crate::run_aggregate::with_aggregates_replaced;
 use crate::scan::SeriesScan;
 
 /// The rule.
@@ -36,14 +36,7 @@ impl PhysicalOptimizerRule for CountFromIndexes {
         plan: Arc<dyn ExecutionPlan>,
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|plan| {
-            let replaced = match plan.downcast_ref::<AggregateExec>() {
-                Some(aggregate) => replacement(aggregate)?,
-                None => None,
-            };
-            Ok(replaced.map_or(Transformed::no(plan), Transformed::yes))
-        })
-        .data()
+        with_aggregates_replaced(plan, replacement)
     }
 
     fn name(&self) -> &'static str {

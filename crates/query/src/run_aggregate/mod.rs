@@ -27,4 +27,4 @@ mod reduction;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use rule::RunAggregation;
+pub(crate) use rule::{RunAggregation, with_aggregates_replaced};

@@ -46,14 +46,7 @@ impl PhysicalOptimizerRule for RunAggregation {
         plan: Arc<dyn ExecutionPlan>,
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|plan| {
-            let replaced = match plan.downcast_ref::<AggregateExec>() {
-                Some(aggregate) => replacement(aggregate)?,
-                None => None,
-            };
-            Ok(replaced.map_or(Transformed::no(plan), Transformed::yes))
-        })
-        .data()
+        with_aggregates_replaced(plan, replacement)
     }
 
     fn name(&self) -> &'static str {
@@ -63,6 +56,21 @@ impl PhysicalOptimizerRule for RunAggregation {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// The plan with every aggregation replaced for which there is something else.
+pub(crate) fn with_aggregates_replaced(
+    plan: Arc<dyn ExecutionPlan>,
+    replacement: impl Fn(&AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|plan| {
+        let replaced = match plan.downcast_ref::<AggregateExec>() {
+            Some(aggregate) => replacement(aggregate)?,
+            None => None,
+        };
+        Ok(replaced.map_or(Transformed::no(plan), Transformed::yes))
+    })
+    .data()
 }
 
 /// The same answer by way of runs; `None` when the rows cannot come in runs or the aggregates need more than that.
