@@ -331,8 +331,8 @@ fn storage_config(config: &Config) -> storage::Config {
         log: log_settings_of(config),
         memory: storage::Memory {
             buffer_bytes_max: config.memory.buffer_bytes,
-            // Until the log is replayed there are no queries; the other half is for those of the time after.
-            replay_bytes_more: config.memory.query_bytes / 2,
+            // Until the log is replayed there are no queries; what is left is for those of the time right after.
+            replay_bytes_more: config.memory.query_bytes / 4 * 3,
             cache_bytes_max: config.memory.cache_bytes,
             compaction_bytes_max: config.memory.compaction_bytes,
             ingest_bytes_max: config.memory.ingest_bytes,
