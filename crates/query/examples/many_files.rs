@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p query --example many_files
 //!
-//! The store is in memory and the node's clock stands still, so that nothing is compacted unless told to. Prints medians.
+//! The store is in memory, and nothing is compacted unless told to. Prints medians.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -56,7 +56,7 @@ fn lines(window: i64) -> String {
 }
 
 async fn measure() {
-    let node = Node::with_memory(1 << 30).await;
+    let node = Node::without_compaction(1 << 30).await;
     for window in 0..FILES {
         node.write("db", &lines(window)).await;
         node.storage.persist().await.expect("the store works");

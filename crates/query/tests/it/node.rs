@@ -32,7 +32,15 @@ impl Node {
     }
 
     pub(crate) async fn with_memory(memory_bytes: usize) -> Self {
-        let tasks = Tasks::new();
+        Self::with(memory_bytes, Tasks::new()).await
+    }
+
+    /// A node whose files are compacted only when told to.
+    pub(crate) async fn without_compaction(memory_bytes: usize) -> Self {
+        Self::with(memory_bytes, Tasks::without(&["compact"])).await
+    }
+
+    async fn with(memory_bytes: usize, tasks: Tasks) -> Self {
         let store = object_store::in_memory();
         let world = World {
             clock: Arc::new(SimulatedClock::at_ns(NOW_NS)),
