@@ -1,8 +1,8 @@
 //! How long queries take over 600 files of ten minutes, and over the same rows compacted.
 //!
-//!     cargo run --release -p query --example many_files
+//!     cargo run --release -p query --example many_files -- 1000
 //!
-//! The store is in memory, and nothing is compacted unless told to. Prints medians.
+//! The number is that of hosts, each with a row every ten seconds. The store is in memory, and nothing is compacted unless told to. Prints medians.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -16,7 +16,6 @@ mod node;
 use node::{NOW_NS, Node};
 
 const FILES: i64 = 600;
-const HOSTS: usize = 20;
 const ROWS_PER_HOST: i64 = 60;
 const INTERVAL_SECONDS: i64 = 10;
 const WINDOW_SECONDS: i64 = ROWS_PER_HOST * INTERVAL_SECONDS;
@@ -26,8 +25,9 @@ const RUNS: usize = 21;
 const WARM_UP: usize = 3;
 
 fn main() {
+    let hosts = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    runtime.block_on(measure());
+    runtime.block_on(measure(hosts.unwrap_or(1000)));
 }
 
 /// Seconds: the first row of all.
@@ -36,11 +36,11 @@ fn first_time() -> i64 {
 }
 
 /// Ten minutes of all hosts.
-fn lines(window: i64) -> String {
+fn lines(window: i64, hosts: usize) -> String {
     let mut lines = String::new();
     for row in 0..ROWS_PER_HOST {
         let time = first_time() + window * WINDOW_SECONDS + row * INTERVAL_SECONDS;
-        for host in 0..HOSTS {
+        for host in 0..hosts {
             let value = (host as i64 * 7 + row * 3 + window) % 100;
             let idle = 100 - value;
             writeln!(
@@ -55,10 +55,10 @@ fn lines(window: i64) -> String {
     lines
 }
 
-async fn measure() {
+async fn measure(hosts: usize) {
     let node = Node::without_compaction(1 << 30).await;
     for window in 0..FILES {
-        node.write("db", &lines(window)).await;
+        node.write("db", &lines(window, hosts)).await;
         node.storage.persist().await.expect("the store works");
     }
     let queries = [
