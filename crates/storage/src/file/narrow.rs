@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -148,63 +148,51 @@ impl ArrowPredicate for Narrowing {
 
     fn evaluate(&mut self, batch: RecordBatch) -> Result<BooleanArray, ArrowError> {
         let rows = batch.num_rows();
-        let verdict = match &self.condition {
-            Condition::Times(_) => None,
-            Condition::Fields { filter, positions } => {
-                let Some(verdict) = verdict(filter, positions, &batch) else {
-                    // The condition cannot be asked like this. Whoever reads the rows asks it once more, and has the fault.
-                    self.pass(rows)?;
-                    return Ok(BooleanArray::from(vec![true; rows]));
-                };
-                Some(verdict)
-            }
-        };
-        let times = match &self.condition {
-            Condition::Times(range) => Some((range, times(&batch)?)),
-            Condition::Fields { .. } => None,
-        };
-        let mut kept = BooleanBufferBuilder::new(rows);
-        let mut wanted = self.wanted.lock();
-        let mut left = self.left.lock();
-        let mut start = 0;
-        while start < rows {
-            let (rank, taken) = wanted
-                .take((rows - start) as u64)
-                .ok_or_else(too_many_rows)?;
-            let end = start + taken as usize;
-            match (&verdict, times) {
-                (Some(verdict), _) => {
-                    let of_series = verdict.values().slice(start, end - start);
-                    left.push(rank, of_series.count_set_bits() as u64);
-                }
-                (None, Some((range, times))) => {
-                    let of_series = &times[start..end];
-                    let first = of_series.partition_point(|time| time < range.start());
-                    let behind = of_series.partition_point(|time| time <= range.end());
+        match &self.condition {
+            Condition::Times(range) => {
+                let times = times(&batch)?;
+                let mut kept = BooleanBufferBuilder::new(rows);
+                self.each_series(rows, |of_series| {
+                    let times = &times[of_series];
+                    let first = times.partition_point(|time| time < range.start());
+                    let behind = times.partition_point(|time| time <= range.end());
                     let inside = behind.saturating_sub(first);
                     kept.append_n(first, false);
                     kept.append_n(inside, true);
-                    kept.append_n(of_series.len() - first - inside, false);
-                    left.push(rank, inside as u64);
-                }
-                (None, None) => {}
+                    kept.append_n(times.len() - first - inside, false);
+                    inside
+                })?;
+                Ok(BooleanArray::new(kept.finish(), None))
             }
-            start = end;
+            Condition::Fields { filter, positions } => {
+                // Where the condition cannot be asked like this, whoever reads the rows asks it once more, and has the fault.
+                let verdict = verdict(filter, positions, &batch)
+                    .unwrap_or_else(|| BooleanArray::from(vec![true; rows]));
+                self.each_series(rows, |of_series| {
+                    let of_series = verdict.values().slice(of_series.start, of_series.len());
+                    of_series.count_set_bits()
+                })?;
+                Ok(verdict)
+            }
         }
-        Ok(verdict.unwrap_or_else(|| BooleanArray::new(kept.finish(), None)))
     }
 }
 
 impl Narrowing {
-    /// Leaves so many rows as they are.
-    fn pass(&self, rows: usize) -> Result<(), ArrowError> {
+    /// Takes so many rows, a run at a time; `kept` gets where the run is among them and says how many of it are left.
+    fn each_series(
+        &self,
+        rows: usize,
+        mut kept: impl FnMut(Range<usize>) -> usize,
+    ) -> Result<(), ArrowError> {
         let (mut wanted, mut left) = (self.wanted.lock(), self.left.lock());
-        let mut passed = 0;
-        while passed < rows {
-            let most = (rows - passed) as u64;
+        let mut start = 0;
+        while start < rows {
+            let most = (rows - start) as u64;
             let (rank, taken) = wanted.take(most).ok_or_else(too_many_rows)?;
-            left.push(rank, taken);
-            passed += taken as usize;
+            let end = start + taken as usize;
+            left.push(rank, kept(start..end) as u64);
+            start = end;
         }
         Ok(())
     }
