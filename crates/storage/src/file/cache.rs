@@ -1,13 +1,13 @@
 //! What is kept of files for the next query, within a bound of bytes: footers, and the pages that queries read.
 //!
-//! One cache serves all tables of an engine; half of it is for footers. What is evicted is read again when it is needed. Pages are kept
-//! checked, under the range of bytes that was asked for: a dashboard asks for the same again. Not here: what a footer says
-//! ([`super::Footer`]), reading ([`super::read`]).
+//! One cache serves all tables of an engine; half of it is for footers. What is evicted is read again when it is needed. Of pages, half
+//! of what remains is for their bytes as the file has them, checked, which are many pages; the other half is for their values, which are quick: a
+//! dashboard asks for the same again. Not here: what a footer says ([`super::Footer`]), reading ([`super::read`], [`super::pages`]).
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::array::{Array, ArrayRef};
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
@@ -18,32 +18,23 @@ use crate::Error;
 /// A guess of a footer's size, for the first allocation only.
 const FOOTER_BYTES_USUAL: u64 = 64 << 10;
 
-/// The same of a run of pages.
-const PAGES_BYTES_USUAL: u64 = 8 << 10;
+/// The same of a page as it is in the file, and of its values.
+const PAGE_BYTES_USUAL: u64 = 4 << 10;
+const VALUES_BYTES_USUAL: u64 = 64 << 10;
 
-/// A range of bytes of a file.
+/// A page of a file, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct PagesKey {
+struct PageKey {
     file: u64,
     start: u64,
-    end: u64,
 }
 
-impl PagesKey {
-    fn new(file: u64, range: &Range<u64>) -> Self {
-        Self {
-            file,
-            start: range.start,
-            end: range.end,
-        }
-    }
-}
-
-/// Footers by file id, and pages.
+/// Footers by file id, and pages by where they start.
 #[derive(Debug)]
 pub struct FileCache {
     footers: Cache<u64, Arc<Footer>, Weight>,
-    pages: Cache<PagesKey, Bytes, Weight>,
+    pages: Cache<PageKey, Bytes, Weight>,
+    values: Cache<PageKey, ArrayRef, Weight>,
     hits: AtomicU64,
     misses: AtomicU64,
     page_hits: AtomicU64,
@@ -60,9 +51,15 @@ impl Weighter<u64, Arc<Footer>> for Weight {
     }
 }
 
-impl Weighter<PagesKey, Bytes> for Weight {
-    fn weight(&self, _: &PagesKey, bytes: &Bytes) -> u64 {
-        (bytes.len() + size_of::<PagesKey>() + size_of::<Bytes>()) as u64
+impl Weighter<PageKey, Bytes> for Weight {
+    fn weight(&self, _: &PageKey, bytes: &Bytes) -> u64 {
+        (bytes.len() + size_of::<PageKey>() + size_of::<Bytes>()) as u64
+    }
+}
+
+impl Weighter<PageKey, ArrayRef> for Weight {
+    fn weight(&self, _: &PageKey, values: &ArrayRef) -> u64 {
+        (values.get_array_memory_size() + size_of::<PageKey>()) as u64
     }
 }
 
@@ -78,7 +75,7 @@ pub struct CacheStatistics {
     /// Footers that had to be read, or waited for while someone else did.
     pub misses: u64,
     pub page_hits: u64,
-    /// Ranges of pages that had to be read.
+    /// Pages that had to be read.
     pub page_misses: u64,
 }
 
@@ -110,7 +107,8 @@ impl FileCache {
         let half = bytes_max as u64 / 2;
         Self {
             footers: bounded(bytes_max as u64 - half, FOOTER_BYTES_USUAL),
-            pages: bounded(half, PAGES_BYTES_USUAL),
+            pages: bounded(half / 2, PAGE_BYTES_USUAL),
+            values: bounded(half - half / 2, VALUES_BYTES_USUAL),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             page_hits: AtomicU64::new(0),
@@ -118,9 +116,9 @@ impl FileCache {
         }
     }
 
-    /// Bytes of a file that were kept.
-    pub fn pages(&self, file: u64, range: &Range<u64>) -> Option<Bytes> {
-        let found = self.pages.get(&PagesKey::new(file, range));
+    /// The bytes of a page that were kept.
+    pub fn page(&self, file: u64, start: u64) -> Option<Bytes> {
+        let found = self.pages.get(&PageKey { file, start });
         let counter = match found {
             Some(_) => &self.page_hits,
             None => &self.page_misses,
@@ -129,10 +127,24 @@ impl FileCache {
         found
     }
 
-    /// Keeps bytes of a file, which are checked. They are copied: a store may hand out parts of something larger.
-    pub fn keep_pages(&self, file: u64, range: &Range<u64>, bytes: &Bytes) {
-        self.pages
-            .insert(PagesKey::new(file, range), Bytes::copy_from_slice(bytes));
+    /// Keeps the bytes of a page, which are checked. They are copied: a store may hand out parts of something larger.
+    pub fn keep_page(&self, file: u64, start: u64, bytes: &Bytes) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.pages.insert(PageKey { file, start }, bytes);
+    }
+
+    /// The values of a page that were kept.
+    pub fn values(&self, file: u64, start: u64) -> Option<ArrayRef> {
+        let found = self.values.get(&PageKey { file, start });
+        self.page_hits
+            .fetch_add(u64::from(found.is_some()), Ordering::Relaxed);
+        found
+    }
+
+    /// Keeps the values of a page.
+    pub fn keep_values(&self, file: u64, start: u64, values: &ArrayRef) {
+        let values = ArrayRef::clone(values);
+        self.values.insert(PageKey { file, start }, values);
     }
 
     /// The footer of a file, read if it is not there. Whoever asks for the same file meanwhile waits for the one reading.
@@ -160,8 +172,10 @@ impl FileCache {
         CacheStatistics {
             footers: self.footers.len() as u64,
             footer_bytes: self.footers.weight(),
-            page_bytes: self.pages.weight(),
-            bytes_max: self.footers.capacity() + self.pages.capacity(),
+            page_bytes: self.pages.weight() + self.values.weight(),
+            bytes_max: self.footers.capacity()
+                + self.pages.capacity()
+                + self.values.capacity(),
             hits: counted(&self.hits),
             misses: counted(&self.misses),
             page_hits: counted(&self.page_hits),

@@ -7,6 +7,8 @@ pub mod cache;
 
 pub mod checksums;
 
+pub mod decode;
+
 pub mod delta;
 
 pub mod encoding;
@@ -18,6 +20,10 @@ pub mod integers;
 pub mod last_rows;
 
 pub mod narrow;
+
+pub mod page;
+
+pub mod pages;
 
 pub mod read;
 

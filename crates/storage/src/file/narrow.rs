@@ -1,27 +1,23 @@
 //! Leaving out rows of a file before all their columns are read: first by `time`, then by a condition on fields.
 //!
-//! The Parquet reader shows each narrowing its columns of the rows that are still wanted, a row group at a time, and reads the other columns of
-//! what is left only, which skips pages, too. Buffered rows are narrowed by fields in the same way. Rows come in the order of the file, so what is known of them beforehand is how many are of
-//! each series ([`Runs`]); each narrowing takes such runs and gives shorter ones. Not here: which series are read (`scan/plan`).
+//! Each narrowing reads its own columns of the rows that are still wanted, a row group at a time; the other columns are read of
+//! what is left only, which passes over pages, too. Buffered rows are narrowed by fields in the same way. Not here: which
+//! series are read (`scan/plan`), reading itself ([`super::pages`]).
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch,
-    TimestampNanosecondArray, new_null_array,
+    Array, ArrayRef, BooleanArray, RecordBatch, TimestampNanosecondArray, new_null_array,
 };
 use arrow::compute::prep_null_mask_filter;
-use arrow::datatypes::{FieldRef, SchemaRef, TimestampNanosecondType};
-use arrow::error::ArrowError;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use catalog::ColumnId;
-use parking_lot::Mutex;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ArrowPredicate;
 
+use super::pages::RowGroup;
 use super::read::TIME;
+use crate::Error;
 use crate::batch::Batch;
 use crate::merge::{Rows, Span};
 use crate::scan::RowMatches;
@@ -29,33 +25,83 @@ use crate::scan::RowMatches;
 /// Buffered rows are asked when at least one in so many is wanted otherwise.
 const BATCH_PART: u64 = 8;
 
-/// Rows of a file one after the other: of which series, by rank, and how many.
-#[derive(Debug, Default)]
-pub struct Runs(VecDeque<(u32, u64)>);
+/// Rows of a file that a condition on fields is asked about at once.
+const ASKED_ROWS: usize = 1 << 13;
 
-impl Runs {
-    pub fn push(&mut self, rank: u32, rows: u64) {
-        match self.0.back_mut() {
-            _ if rows == 0 => {}
-            Some((last, known)) if *last == rank => *known += rows,
-            _ => self.0.push_back((rank, rows)),
-        }
-    }
+/// What a condition on fields may keep of the values it looked at, for a row group that also gives them out.
+const KEPT_BYTES_MAX: usize = 32 << 20;
 
-    /// Takes the next rows, all of one series and at most `most`; `None` when there are none.
-    pub fn take(&mut self, most: u64) -> Option<(u32, u64)> {
-        let (rank, left) = self.0.front_mut()?;
-        let taken = (*rank, most.min(*left));
-        *left -= taken.1;
-        if *left == 0 {
-            self.0.pop_front();
-        }
-        Some(taken)
-    }
+/// Rows of a row group one after the other, all of one series, by rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub rank: u32,
+    /// In the row group.
+    pub rows: Range<usize>,
 }
 
-/// Runs that a narrowing gives and the next reader takes.
-pub type SharedRuns = Arc<Mutex<Runs>>;
+/// Runs in the order of their rows, of which the first are taken.
+#[derive(Debug, Default)]
+pub struct Runs {
+    runs: Vec<Run>,
+    /// Runs before this one were taken, and of it the rows before its start.
+    next: usize,
+}
+
+/// Rows that were taken.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Where they are in the row group: ascending, without two that touch.
+    pub rows: Vec<Range<usize>>,
+    /// Of which series they are: rank, and rows.
+    pub series: Vec<(u32, usize)>,
+}
+
+impl Runs {
+    /// Appends rows behind all others; none is fine.
+    pub fn push(&mut self, rank: u32, rows: Range<usize>) {
+        match self.runs.last_mut() {
+            _ if rows.is_empty() => {}
+            Some(last) if last.rank == rank && last.rows.end == rows.start => {
+                last.rows.end = rows.end;
+            }
+            _ => self.runs.push(Run { rank, rows }),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.next == self.runs.len()
+    }
+
+    /// What is not taken.
+    pub fn rest(&self) -> &[Run] {
+        &self.runs[self.next..]
+    }
+
+    /// Takes the first rows, at most `most`; fewer only at the end.
+    pub fn take(&mut self, most: usize) -> Taken {
+        let mut taken = Taken::default();
+        let mut left = most;
+        while left > 0
+            && let Some(run) = self.runs.get_mut(self.next)
+        {
+            let rows = run.rows.start..run.rows.end.min(run.rows.start + left);
+            left -= rows.len();
+            run.rows.start = rows.end;
+            if run.rows.is_empty() {
+                self.next += 1;
+            }
+            match taken.series.last_mut() {
+                Some((rank, of_rank)) if *rank == run.rank => *of_rank += rows.len(),
+                _ => taken.series.push((run.rank, rows.len())),
+            }
+            match taken.rows.last_mut() {
+                Some(last) if last.end == rows.start => last.end = rows.end,
+                _ => taken.rows.push(rows),
+            }
+        }
+        taken
+    }
+}
 
 /// A condition on fields and `time` that need not be asked of every row.
 #[derive(Clone)]
@@ -122,209 +168,148 @@ impl fmt::Debug for FieldFilter {
     }
 }
 
-/// What decides.
-pub enum Condition {
-    /// The column `time` alone, in nanoseconds.
-    Times(RangeInclusive<i64>),
-    Fields {
-        filter: FieldFilter,
-        /// Where each column of the filter is among those shown; `None` when the file lacks it.
-        positions: Vec<Option<usize>>,
-    },
-}
-
-/// One narrowing.
-pub struct Narrowing {
-    pub shown: ProjectionMask,
-    pub condition: Condition,
-    pub wanted: SharedRuns,
-    pub left: SharedRuns,
-}
-
-impl ArrowPredicate for Narrowing {
-    fn projection(&self) -> &ProjectionMask {
-        &self.shown
+/// What is left of rows that were fetched when only those in a range of times are wanted, nanoseconds. `time` is the column's place.
+///
+/// Errors: `Corrupt`.
+pub fn by_times(
+    group: &mut RowGroup,
+    time: usize,
+    wanted: &Runs,
+    range: &RangeInclusive<i64>,
+) -> Result<Runs, Error> {
+    let mut left = Runs::default();
+    for run in wanted.rest() {
+        group.each_times(time, run.rows.clone(), |first_row, times| {
+            let first = times.partition_point(|time| time < range.start());
+            let behind = times.partition_point(|time| time <= range.end());
+            left.push(run.rank, first_row + first..first_row + behind.max(first));
+        })?;
     }
-
-    fn evaluate(&mut self, batch: RecordBatch) -> Result<BooleanArray, ArrowError> {
-        let rows = batch.num_rows();
-        match &self.condition {
-            Condition::Times(range) => {
-                let times = times(&batch)?;
-                let mut kept = BooleanBufferBuilder::new(rows);
-                self.each_series(rows, |of_series| {
-                    let times = &times[of_series];
-                    let first = times.partition_point(|time| time < range.start());
-                    let behind = times.partition_point(|time| time <= range.end());
-                    let inside = behind.saturating_sub(first);
-                    kept.append_n(first, false);
-                    kept.append_n(inside, true);
-                    kept.append_n(times.len() - first - inside, false);
-                    inside
-                })?;
-                Ok(BooleanArray::new(kept.finish(), None))
-            }
-            Condition::Fields { filter, positions } => {
-                // Where the condition cannot be asked like this, whoever reads the rows asks it once more, and has the fault.
-                let verdict = verdict(filter, positions, &batch)
-                    .unwrap_or_else(|| BooleanArray::from(vec![true; rows]));
-                self.each_series(rows, |of_series| {
-                    let of_series = verdict.values().slice(of_series.start, of_series.len());
-                    of_series.count_set_bits()
-                })?;
-                Ok(verdict)
-            }
-        }
-    }
+    Ok(left)
 }
 
-impl Narrowing {
-    /// Takes so many rows, a run at a time; `kept` gets where the run is among them and says how many of it are left.
-    fn each_series(
-        &self,
-        rows: usize,
-        mut kept: impl FnMut(Range<usize>) -> usize,
-    ) -> Result<(), ArrowError> {
-        let (mut wanted, mut left) = (self.wanted.lock(), self.left.lock());
-        let mut start = 0;
-        while start < rows {
-            let most = (rows - start) as u64;
-            let (rank, taken) = wanted.take(most).ok_or_else(too_many_rows)?;
-            let end = start + taken as usize;
-            left.push(rank, kept(start..end) as u64);
-            start = end;
-        }
-        Ok(())
-    }
-}
-
-/// What a filter says of each row, without nulls; `None` when it cannot say.
-fn verdict(
+/// What is left of rows that were fetched when those that a filter refuses are left out. `roots` are the places of its columns;
+/// `None` where the file lacks one.
+///
+/// Errors: `Corrupt`.
+pub fn by_fields(
+    group: &mut RowGroup,
     filter: &FieldFilter,
-    positions: &[Option<usize>],
-    batch: &RecordBatch,
-) -> Option<BooleanArray> {
-    let columns = positions
-        .iter()
-        .zip(filter.schema.fields())
-        .map(|(position, field)| match position {
-            Some(at) => Arc::clone(batch.column(*at)),
-            None => new_null_array(field.data_type(), batch.num_rows()),
+    roots: &[Option<usize>],
+    mut wanted: Runs,
+) -> Result<Runs, Error> {
+    let mut left = Runs::default();
+    while !wanted.is_empty() {
+        let asked = wanted.take(ASKED_ROWS);
+        let rows = asked.rows.iter().map(Range::len).sum();
+        let columns = roots.iter().zip(filter.schema.fields());
+        let columns = columns.map(|(root, field)| match root {
+            Some(root) => group.values(*root, &asked.rows),
+            None => Ok(new_null_array(field.data_type(), rows)),
         });
-    filter.verdict(columns.collect(), batch.num_rows())
+        // Where the condition cannot be asked like this, whoever reads the rows asks it once more, and has the fault.
+        let verdict = filter.verdict(columns.collect::<Result<_, Error>>()?, rows);
+        asked.keep(verdict.as_ref(), &mut left);
+        group.shrink(KEPT_BYTES_MAX);
+    }
+    Ok(left)
 }
 
-fn times(batch: &RecordBatch) -> Result<&[i64], ArrowError> {
-    batch
-        .columns()
-        .first()
-        .and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>())
-        .map(|times| &times.values()[..])
-        .ok_or_else(|| ArrowError::SchemaError("a time column of another type".to_string()))
-}
-
-fn too_many_rows() -> ArrowError {
-    ArrowError::InvalidArgumentError("more rows than the series index has".to_string())
+impl Taken {
+    /// Appends those of the rows that the verdict has, which is without nulls; all, when there is none.
+    fn keep(&self, verdict: Option<&BooleanArray>, left: &mut Runs) {
+        // Number of the row among those taken.
+        let mut number = 0;
+        let mut series = self.series.iter().copied();
+        let (mut rank, mut of_rank) = series.next().unwrap_or_default();
+        for rows in &self.rows {
+            let mut start = rows.start;
+            while start < rows.end {
+                while of_rank == 0 {
+                    let Some(next) = series.next() else { return };
+                    (rank, of_rank) = next;
+                }
+                let length = of_rank.min(rows.end - start);
+                match verdict {
+                    None => left.push(rank, start..start + length),
+                    Some(verdict) => {
+                        let of_run = verdict.values().slice(number, length);
+                        for (from, to) in of_run.set_slices() {
+                            left.push(rank, start + from..start + to);
+                        }
+                    }
+                }
+                number += length;
+                start += length;
+                of_rank -= length;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
-    use arrow::datatypes::{DataType, Field, Schema};
-
     use super::*;
-    use crate::Error;
 
-    fn runs(of: &[(u32, u64)]) -> SharedRuns {
+    fn runs(of: &[(u32, Range<usize>)]) -> Runs {
         let mut runs = Runs::default();
         for (rank, rows) in of {
-            runs.push(*rank, *rows);
+            runs.push(*rank, rows.clone());
         }
-        Arc::new(Mutex::new(runs))
+        runs
     }
 
-    fn all(runs: &SharedRuns) -> Vec<(u32, u64)> {
-        let mut runs = runs.lock();
-        std::iter::from_fn(|| runs.take(u64::MAX)).collect()
-    }
-
-    fn narrowing(condition: Condition, wanted: &[(u32, u64)]) -> Narrowing {
-        Narrowing {
-            shown: ProjectionMask::all(),
-            condition,
-            wanted: runs(wanted),
-            left: SharedRuns::default(),
-        }
-    }
-
-    fn batch(column: ArrayRef) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable([("v", column, true)]).expect("one column")
-    }
-
-    fn kept(verdict: &BooleanArray) -> Vec<bool> {
-        verdict.values().iter().collect()
+    fn rest(runs: &Runs) -> Vec<(u32, Range<usize>)> {
+        let runs = runs.rest().iter();
+        runs.map(|run| (run.rank, run.rows.clone())).collect()
     }
 
     #[test]
     fn runs_are_taken_in_parts_and_put_together() {
-        let shared = runs(&[(1, 2), (1, 3), (4, 0), (7, 1)]);
-        let mut runs = shared.lock();
-        assert_eq!(runs.take(4), Some((1, 4)));
-        assert_eq!(runs.take(4), Some((1, 1)));
-        assert_eq!(runs.take(4), Some((7, 1)));
-        assert_eq!(runs.take(4), None);
+        let mut runs = runs(&[(1, 0..2), (1, 2..5), (4, 5..5), (7, 5..6), (9, 8..20)]);
+        assert_eq!(rest(&runs), [(1, 0..5), (7, 5..6), (9, 8..20)]);
+        let taken = runs.take(4);
+        assert_eq!((taken.rows, taken.series), (vec![0..4], vec![(1, 4)]));
+        let taken = runs.take(4);
+        assert_eq!(taken.rows, [4..6, 8..10], "rows of two series that touch are one range");
+        assert_eq!(taken.series, [(1, 1), (7, 1), (9, 2)]);
+        assert_eq!(runs.take(100).rows, [10..20]);
+        assert!(runs.is_empty() && runs.take(1).rows.is_empty());
     }
 
     #[test]
-    fn times_are_cut_series_by_series_and_across_batches() {
-        let mut narrowing = narrowing(Condition::Times(3..=5), &[(0, 4), (2, 3), (9, 2)]);
-        let times = |of: Vec<i64>| batch(Arc::new(TimestampNanosecondArray::from(of)));
-        let first = narrowing
-            .evaluate(times(vec![1, 3, 4, 6, 2]))
-            .expect("judges");
-        assert_eq!(kept(&first), [false, true, true, false, false]);
-        let second = narrowing.evaluate(times(vec![5, 6, 8, 9])).expect("judges");
-        assert_eq!(kept(&second), [true, false, false, false]);
-        assert_eq!(all(&narrowing.left), [(0, 2), (2, 1)]);
-        assert!(narrowing.evaluate(times(vec![1])).is_err());
+    fn what_a_verdict_has_is_kept_series_by_series() {
+        let all = [(3, 10..12), (4, 12..13), (4, 20..22), (5, 22..23)];
+        let taken = runs(&all).take(100);
+        let mut left = Runs::default();
+        taken.keep(None, &mut left);
+        assert_eq!(rest(&left), all);
+        let verdict = BooleanArray::from(vec![false, true, true, false, true, true]);
+        let mut left = Runs::default();
+        taken.keep(Some(&verdict), &mut left);
+        assert_eq!(rest(&left), [(3, 11..12), (4, 12..13), (4, 21..22), (5, 22..23)]);
     }
 
     #[test]
-    fn a_condition_on_fields_counts_what_is_left_of_each_series() {
-        let schema = Schema::new(vec![
-            Field::new("v", DataType::Int64, true),
-            Field::new("missing", DataType::Int64, true),
-        ]);
+    fn a_condition_that_fails_has_no_verdict_and_null_is_no() {
+        use arrow::array::Int64Array;
+        use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+
+        let schema = Schema::new(vec![Field::new("v", DataType::Int64, true)]);
         let filter = |matches| FieldFilter {
             schema: Arc::new(schema.clone()),
-            ids: [ColumnId(1), ColumnId(2)].into(),
+            ids: [ColumnId(1)].into(),
             matches,
         };
-        let positions = vec![Some(0), None];
-        let values: ArrayRef = Arc::new(Int64Array::from(vec![Some(5), None, Some(1), Some(7)]));
+        let values: ArrayRef = Arc::new(Int64Array::from(vec![Some(5), None, Some(1)]));
         let above: RowMatches = Arc::new(|rows: &RecordBatch| {
-            assert_eq!(rows.column(1).null_count(), 4, "the file lacks it");
-            let values = rows.column(0).as_primitive::<arrow::datatypes::Int64Type>();
+            use arrow::array::AsArray;
+            let values = rows.column(0).as_primitive::<Int64Type>();
             Ok(values.iter().map(|value| value.map(|v| v > 4)).collect())
         });
-        let condition = Condition::Fields {
-            filter: filter(above),
-            positions: positions.clone(),
-        };
-        let mut asked = narrowing(condition, &[(3, 3), (4, 1)]);
-        let verdict = asked.evaluate(batch(Arc::clone(&values))).expect("judges");
-        assert_eq!(kept(&verdict), [true, false, false, true]);
-        assert_eq!(verdict.null_count(), 0);
-        assert_eq!(all(&asked.left), [(3, 1), (4, 1)]);
-
+        let verdict = filter(above).verdict(vec![Arc::clone(&values)], 3);
+        assert_eq!(verdict, Some(BooleanArray::from(vec![true, false, false])));
         let faulty: RowMatches = Arc::new(|_: &RecordBatch| Err(Error::invalid("divides by zero")));
-        let condition = Condition::Fields {
-            filter: filter(faulty),
-            positions,
-        };
-        let mut asked = narrowing(condition, &[(3, 3), (4, 1)]);
-        let verdict = asked.evaluate(batch(values)).expect("leaves it to others");
-        assert_eq!(kept(&verdict), [true; 4]);
-        assert_eq!(all(&asked.left), [(3, 3), (4, 1)]);
+        assert_eq!(filter(faulty).verdict(vec![values], 3), None);
     }
 }

@@ -1,35 +1,30 @@
 //! Reading a file: its footer, and chosen series of it as chunks for the merge.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampNanosecondType;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt, TryFutureExt};
-use parking_lot::Mutex;
+use futures::{FutureExt, TryFutureExt};
 use parquet::DecodeResult;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowReaderMetadata, ArrowReaderOptions, RowFilter, RowSelection, RowSelector,
-};
-use parquet::arrow::async_reader::{
-    AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader,
 };
+use runtime::ErrorKind;
 use runtime::object_store::{ObjectStore, ObjectStoreExt, Path, Store, StoreError};
 
 use super::checksums::{self, Checksums};
 use super::index::{self, SeriesIndex};
 use super::last_rows::{self, LastRows};
-use super::narrow::{Condition, FieldFilter, Narrowing, Runs, SharedRuns};
+use super::narrow::{self, FieldFilter, Runs, Taken};
+use super::pages::{PageError, PageSource, RowGroup};
 use super::write::WIDEST_STRING_KEY;
 use super::{DataFile, Footer};
 use crate::Error;
@@ -46,9 +41,6 @@ const SERIES_AT_ONCE: usize = 1024;
 
 /// Bytes that the cache counts for a series of a footer: its number, where it ends, and its times.
 const SERIES_BYTES: usize = size_of::<u32>() + size_of::<u64>() + 2 * size_of::<i64>();
-
-/// What a narrowing may keep of the columns it looked at, for a row group that also gives them out.
-const NARROWING_BYTES_MAX: usize = 32 << 20;
 
 /// Name of the time column in every file.
 pub const TIME: &str = "time";
@@ -143,104 +135,6 @@ impl AsyncFileReader for FileBytes {
                 .map(Arc::new)
         }
         .boxed()
-    }
-}
-
-/// A file's bytes, checked.
-struct CheckedBytes {
-    store: Store,
-    file: Arc<DataFile>,
-    footer: Arc<Footer>,
-    /// Whether what is read is kept for others.
-    keeps: bool,
-}
-
-impl CheckedBytes {
-    /// What is read has its checksum, so it is widened to whole pages; as a rule it is made of such.
-    async fn read(&self, ranges: Vec<Range<u64>>) -> parquet::errors::Result<Vec<Bytes>> {
-        let damaged = |fault: Error| ParquetError::External(Box::new(fault));
-        if let Some(whole) = &self.footer.whole {
-            return ranges
-                .iter()
-                .map(|range| slice(whole, 0, range).ok_or_else(|| damaged(out_of_file())))
-                .collect();
-        }
-        let checksums = &self.footer.checksums;
-        let wide: Vec<Range<u64>> = ranges
-            .iter()
-            .map(|range| checksums.around(range))
-            .collect::<Result<_, Error>>()
-            .map_err(damaged)?;
-        let (cache, file) = (&self.file.cache, self.file.entry.id);
-        let mut found: Vec<Option<Bytes>> = match self.keeps {
-            true => wide.iter().map(|wide| cache.pages(file, wide)).collect(),
-            false => vec![None; wide.len()],
-        };
-        let missing: Vec<usize> = (0..wide.len()).filter(|at| found[*at].is_none()).collect();
-        if !missing.is_empty() {
-            let asked: Vec<Range<u64>> = missing.iter().map(|at| wide[*at].clone()).collect();
-            let read = self
-                .store
-                .get_ranges(&self.file.path, &asked)
-                .await
-                .map_err(|cause| ParquetError::External(Box::new(cause)))?;
-            if read.len() != asked.len() {
-                return Err(damaged(out_of_file()));
-            }
-            for ((at, asked), bytes) in missing.into_iter().zip(&asked).zip(read) {
-                if bytes.len() as u64 != asked.end - asked.start {
-                    return Err(damaged(out_of_file()));
-                }
-                checksums.check(asked.start, &bytes).map_err(damaged)?;
-                if self.keeps {
-                    cache.keep_pages(file, asked, &bytes);
-                }
-                found[at] = Some(bytes);
-            }
-        }
-        let parts = ranges.iter().zip(&wide).zip(found);
-        parts
-            .map(|((range, wide), bytes)| {
-                let bytes = bytes.ok_or_else(|| damaged(out_of_file()))?;
-                slice(&bytes, wide.start, range).ok_or_else(|| damaged(out_of_file()))
-            })
-            .collect()
-    }
-}
-
-fn out_of_file() -> Error {
-    Error::corrupt("bytes beyond the end of the file")
-}
-
-/// The part of `bytes`, which start at `start`, that is `range` of the file.
-fn slice(bytes: &Bytes, start: u64, range: &Range<u64>) -> Option<Bytes> {
-    let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
-    let to = usize::try_from(range.end.checked_sub(start)?).ok()?;
-    (from <= to && to <= bytes.len()).then(|| bytes.slice(from..to))
-}
-
-impl AsyncFileReader for CheckedBytes {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        async move {
-            let mut read = self.read(vec![range]).await?;
-            Ok(read.swap_remove(0))
-        }
-        .boxed()
-    }
-
-    fn get_byte_ranges(
-        &mut self,
-        ranges: Vec<Range<u64>>,
-    ) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
-        self.read(ranges).boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
-        let metadata = Arc::clone(self.footer.metadata.metadata());
-        async move { Ok(metadata) }.boxed()
     }
 }
 
@@ -482,202 +376,195 @@ impl LastRowsSelection {
 
 /// A file being read.
 pub struct FileReader {
-    path: Path,
-    stream: ParquetRecordBatchStream<CheckedBytes>,
-    /// Of which series the rows are that are still to come.
-    runs: SharedRuns,
-    /// Where `time` is in the batches read.
-    time_position: usize,
-    /// Where each field is in the batches read; `None` when the file lacks it.
-    positions: Vec<Option<usize>>,
+    source: PageSource,
+    /// In file order: rank, first row, row behind the last.
+    series: Vec<(u32, u64, u64)>,
+    /// Series before this one end before the next row group.
+    next_series: usize,
+    next_group: usize,
+    /// First row of the next row group.
+    next_row: u64,
+    /// Place of `time` in the file.
+    time: usize,
+    /// Places of the fields wanted; `None` when the file lacks one.
+    fields: Vec<Option<usize>>,
+    /// Places of all columns that are given out, ascending.
+    given_out: Vec<usize>,
+    cuts_times: bool,
     time_range: RangeInclusive<i64>,
+    /// What to ask of rows, and the places of the columns it looks at.
+    filter: Option<(FieldFilter, Vec<Option<usize>>)>,
+    batch_rows: usize,
+    /// The row group being read, and what of it is still to come.
+    current: Option<(RowGroup, Runs)>,
 }
 
 impl FileReader {
     pub fn open(selection: FileSelection, store: &Store) -> Result<Self, Error> {
-        let path = selection.file.path.clone();
-        let reader = CheckedBytes {
-            store: Store::clone(store),
-            file: Arc::clone(&selection.file),
-            footer: Arc::clone(&selection.footer),
-            keeps: selection.keeps,
-        };
-        let metadata = selection.footer.metadata.clone();
-        let roots: HashMap<&str, usize> = metadata
-            .schema()
-            .fields()
-            .iter()
-            .enumerate()
-            .map(|(root, field)| (field.name().as_str(), root))
-            .collect();
-        let time = *roots
-            .get(TIME)
-            .ok_or_else(|| Error::corrupt(format!("file {path} has no time column")))?;
+        let cuts_times = selection.cuts_times();
+        let footer = &selection.footer;
+        let columns = footer.metadata.schema().fields();
+        let place = |name: &str| Some(columns.find(name)?.0);
+        let time = place(TIME).ok_or_else(|| {
+            let path = &selection.file.path;
+            Error::corrupt(format!("file {path} has no time column"))
+        })?;
         let fields = selection.fields.iter();
-        let fields: Vec<Option<usize>> = fields
-            .map(|name| roots.get(name.as_str()).copied())
-            .collect();
-        let read = Shown::of(fields.iter().flatten().copied().chain([time]));
-        let positions = fields.iter().map(|root| read.position((*root)?)).collect();
-        let time_position = read
-            .position(time)
-            .ok_or_else(|| Error::internal("time is not among the columns read"))?;
-        let mut runs = Runs::default();
-        for (rank, from, to) in &selection.series {
-            runs.push(*rank, to - from);
-        }
-        let mut runs: SharedRuns = Arc::new(Mutex::new(runs));
-        let mut narrowings: Vec<Box<dyn ArrowPredicate>> = Vec::new();
-        let mut narrow = |shown: &Shown, condition| {
-            let left = SharedRuns::default();
-            narrowings.push(Box::new(Narrowing {
-                shown: shown.mask(&metadata),
-                condition,
-                wanted: std::mem::replace(&mut runs, Arc::clone(&left)),
-                left,
-            }));
-        };
-        if selection.cuts_times() {
-            narrow(
-                &Shown::of([time]),
-                Condition::Times(selection.time_range.clone()),
-            );
-        }
-        if let Some(filter) = &selection.filter {
+        let fields: Vec<Option<usize>> = fields.map(|name| place(name)).collect();
+        let given_out = distinct(fields.iter().flatten().copied().chain([time]));
+        let filter = selection.filter.and_then(|filter| {
             let wanted = filter.schema.fields().iter();
-            let wanted: Vec<Option<usize>> = wanted
-                .map(|field| roots.get(field.name().as_str()).copied())
-                .collect();
-            let shown = Shown::of(wanted.iter().flatten().copied());
+            let roots: Vec<Option<usize>> = wanted.map(|field| place(field.name())).collect();
             // Without any of its columns it says the same of all rows.
-            if !shown.roots.is_empty() {
-                let positions = wanted.iter().map(|root| shown.position((*root)?)).collect();
-                let filter = filter.clone();
-                narrow(&shown, Condition::Fields { filter, positions });
-            }
-        }
-        let mut builder =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
-                .with_projection(read.mask(&metadata))
-                .with_row_selection(row_selection(&selection.series))
-                .with_batch_size(rows_of_strings(
-                    selection.batch_rows,
-                    selection.footer.widest_string,
-                ));
-        if !narrowings.is_empty() {
-            builder = builder
-                .with_row_filter(RowFilter::new(narrowings))
-                .with_max_predicate_cache_size(NARROWING_BYTES_MAX);
-        }
-        let stream = builder.build().map_err(|cause| read_error(&path, cause))?;
+            roots.iter().any(Option::is_some).then_some((filter, roots))
+        });
+        let batch_rows = rows_of_strings(selection.batch_rows, footer.widest_string);
         Ok(Self {
-            path,
-            stream,
-            runs,
-            time_position,
-            positions,
+            source: PageSource {
+                store: Store::clone(store),
+                file: selection.file,
+                footer: selection.footer,
+                keeps: selection.keeps,
+            },
+            series: selection.series,
+            next_series: 0,
+            next_group: 0,
+            next_row: 0,
+            time,
+            fields,
+            given_out,
+            cuts_times,
             time_range: selection.time_range,
+            filter,
+            batch_rows,
+            current: None,
         })
     }
 
-    /// The next rows, or `None` at the end.
+    /// The next rows, or `None` at the end. Errors: `Corrupt`, `Unavailable`.
     pub async fn next(&mut self) -> Result<Option<Chunk>, Error> {
-        while let Some(batch) = decoded(self.stream.next()).await {
-            let batch = batch.map_err(|cause| read_error(&self.path, cause))?;
-            let mut chunk = self.chunk(&batch)?;
-            chunk.clip(&self.time_range);
-            if !chunk.spans.is_empty() {
+        let outcome = self.next_rows().await;
+        outcome.map_err(|cause| page_error(&self.source.file.path, cause))
+    }
+
+    async fn next_rows(&mut self) -> Result<Option<Chunk>, PageError> {
+        loop {
+            if let Some((group, left)) = &mut self.current
+                && !left.is_empty()
+            {
+                let taken = left.take(self.batch_rows);
+                let chunk = chunk(group, &taken, self.time, &self.fields)?;
+                if let Some(next) = left.rest().first() {
+                    group.pass(next.rows.start);
+                }
                 return Ok(Some(chunk));
             }
+            self.current = None;
+            let Some(wanted) = self.next_group() else {
+                return Ok(None);
+            };
+            if !wanted.is_empty() {
+                self.current = self.narrow(wanted).await?;
+            }
         }
-        Ok(None)
     }
 
-    fn chunk(&self, batch: &RecordBatch) -> Result<Chunk, Error> {
-        let damaged = |what: &str| Error::corrupt(format!("file {} {what}", self.path));
-        let times = batch
-            .column(self.time_position)
-            .as_primitive_opt::<TimestampNanosecondType>()
-            .ok_or_else(|| damaged("has a time column of another type"))?
-            .values()
-            .clone();
-        let mut spans = Vec::new();
-        let mut start = 0u64;
-        let rows = batch.num_rows() as u64;
-        let mut runs = self.runs.lock();
-        while start < rows {
-            let (rank, taken) = runs
-                .take(rows - start)
-                .ok_or_else(|| damaged("has more rows than its series index"))?;
-            spans.push(Span {
-                rank,
-                start: start as u32,
-                end: (start + taken) as u32,
-            });
-            start += taken;
+    /// Goes on to the next row group and gives what is wanted of it; `None` at the end.
+    fn next_group(&mut self) -> Option<Runs> {
+        let groups = self.source.footer.metadata.metadata().row_groups();
+        let rows = groups.get(self.next_group)?.num_rows().max(0) as u64;
+        let (start, end) = (self.next_row, self.next_row + rows);
+        (self.next_group, self.next_row) = (self.next_group + 1, end);
+        let mut wanted = Runs::default();
+        while let Some((rank, from, to)) = self.series.get(self.next_series) {
+            let (from, behind) = (start.max(*from), end.min(*to));
+            if from < behind {
+                wanted.push(*rank, (from - start) as usize..(behind - start) as usize);
+            }
+            if *to > end {
+                break;
+            }
+            self.next_series += 1;
         }
-        drop(runs);
-        let fields = self
-            .positions
+        // No series is left: neither are other row groups.
+        let is_end = wanted.is_empty() && self.next_series == self.series.len();
+        (!is_end).then_some(wanted)
+    }
+
+    /// Finds what is left of these rows of the row group before the next one, and fetches it; `None` when nothing is.
+    async fn narrow(&self, wanted: Runs) -> Result<Option<(RowGroup, Runs)>, PageError> {
+        let mut group = RowGroup::new(self.source.clone(), self.next_group - 1);
+        let mut left = wanted;
+        if self.cuts_times {
+            group.fetch(&[self.time], ranges(&left)).await?;
+            left = narrow::by_times(&mut group, self.time, &left, &self.time_range)?;
+        }
+        if let Some((filter, roots)) = &self.filter {
+            let looked_at = distinct(roots.iter().flatten().copied());
+            group.fetch(&looked_at, ranges(&left)).await?;
+            left = narrow::by_fields(&mut group, filter, roots, left)?;
+        }
+        if left.is_empty() {
+            return Ok(None);
+        }
+        group.fetch(&self.given_out, ranges(&left)).await?;
+        Ok(Some((group, left)))
+    }
+}
+
+fn ranges(runs: &Runs) -> impl Iterator<Item = Range<usize>> + Clone {
+    runs.rest().iter().map(|run| run.rows.clone())
+}
+
+fn distinct(roots: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut roots: Vec<usize> = roots.collect();
+    roots.sort_unstable();
+    roots.dedup();
+    roots
+}
+
+/// Rows that were fetched, for the merge.
+fn chunk(
+    group: &mut RowGroup,
+    taken: &Taken,
+    time: usize,
+    fields: &[Option<usize>],
+) -> Result<Chunk, Error> {
+    let times = group.values(time, &taken.rows)?;
+    let times = times
+        .as_primitive_opt::<TimestampNanosecondType>()
+        .filter(|times| times.null_count() == 0)
+        .ok_or_else(|| Error::corrupt("a time column of another type"))?;
+    let mut end = 0;
+    let spans = taken.series.iter().map(|(rank, rows)| {
+        let start = end;
+        end += *rows as u32;
+        Span {
+            rank: *rank,
+            start,
+            end,
+        }
+    });
+    Ok(Chunk {
+        spans: spans.collect(),
+        rows: Rows::Sorted,
+        times: times.values().clone(),
+        fields: fields
             .iter()
-            .map(|position| position.map(|at| Arc::clone(batch.column(at))))
-            .collect();
-        Ok(Chunk {
-            spans,
-            rows: Rows::Sorted,
-            times,
-            fields,
-        })
-    }
+            .map(|root| root.map(|root| group.values(root, &taken.rows)).transpose())
+            .collect::<Result<_, Error>>()?,
+    })
 }
 
-/// Columns to be read, by their place in the file.
-struct Shown {
-    /// Ascending.
-    roots: Vec<usize>,
-}
-
-impl Shown {
-    fn of(roots: impl IntoIterator<Item = usize>) -> Self {
-        let mut roots: Vec<usize> = roots.into_iter().collect();
-        roots.sort_unstable();
-        roots.dedup();
-        Self { roots }
-    }
-
-    /// Where a column is among them.
-    fn position(&self, root: usize) -> Option<usize> {
-        self.roots.binary_search(&root).ok()
-    }
-
-    fn mask(&self, metadata: &ArrowReaderMetadata) -> ProjectionMask {
-        ProjectionMask::roots(metadata.parquet_schema(), self.roots.iter().copied())
-    }
-}
-
-fn row_selection(series: &[(u32, u64, u64)]) -> RowSelection {
-    let mut selectors: Vec<RowSelector> = Vec::new();
-    let mut at = 0;
-    for (_, from, to) in series {
-        if *from > at {
-            selectors.push(RowSelector::skip((from - at) as usize));
+fn page_error(path: &Path, cause: PageError) -> Error {
+    match cause {
+        PageError::Store(cause) => read_error(path, ParquetError::External(Box::new(cause))),
+        // Our own mistake.
+        PageError::Damage(fault) if fault.kind() == ErrorKind::Internal => fault,
+        PageError::Damage(fault) => {
+            Error::corrupt(format!("file {path} is damaged")).with_source(fault)
         }
-        match selectors.last_mut() {
-            Some(last) if !last.skip => last.row_count += (to - from) as usize,
-            _ => selectors.push(RowSelector::select((to - from) as usize)),
-        }
-        at = *to;
     }
-    RowSelection::from(selectors)
-}
-
-/// What the decoder gives. It panics on some damaged bytes, which must cost the query and nothing else.
-async fn decoded<T>(
-    decoding: impl Future<Output = Option<parquet::errors::Result<T>>>,
-) -> Option<parquet::errors::Result<T>> {
-    // Nothing that saw the panic is used again: the error ends the reading.
-    let outcome = AssertUnwindSafe(decoding).catch_unwind().await;
-    outcome.unwrap_or_else(|_| Some(Err(gave_up())))
 }
 
 fn gave_up() -> ParquetError {

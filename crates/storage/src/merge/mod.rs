@@ -11,11 +11,11 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions,
-    TimestampNanosecondArray, UInt32Array, new_null_array,
+    Array, ArrayRef, BooleanBufferBuilder, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions,
+    TimestampNanosecondArray, new_null_array,
 };
-use arrow::buffer::ScalarBuffer;
-use arrow::compute::{concat, interleave, take};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::compute::{concat, interleave};
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::error::ArrowError;
 
@@ -68,6 +68,14 @@ impl Rows {
 }
 
 impl Chunk {
+    /// Whether its rows are those between the first and the end of its spans, as they stand.
+    fn is_dense(&self) -> bool {
+        let touching = |pair: &[Span]| pair[0].end == pair[1].start;
+        matches!(self.rows, Rows::Sorted)
+            && self.spans.windows(2).all(touching)
+            && self.spans.iter().all(|span| span.start < span.end)
+    }
+
     /// The time at a position.
     pub fn time(&self, position: u32) -> i64 {
         self.times[self.rows.at(position) as usize]
@@ -189,6 +197,18 @@ pub struct Merge {
     /// Chunks that pending rows refer to.
     chunks: Vec<Arc<Chunk>>,
     pending: Pending,
+    /// A chunk of the only source that goes out as it stands.
+    lone: Option<Lone>,
+}
+
+/// A chunk without rows between its spans, none of which can be a version of another.
+#[derive(Debug)]
+struct Lone {
+    chunk: Chunk,
+    /// Spans before this one went out.
+    span: usize,
+    /// Rows before this one did.
+    next: u32,
 }
 
 #[derive(Debug, Default)]
@@ -228,6 +248,7 @@ impl Merge {
             batch_rows: output.batch_rows,
             chunks: Vec::new(),
             pending: Pending::default(),
+            lone: None,
             output,
         }
     }
@@ -245,6 +266,15 @@ impl Merge {
         let fields = chunk.fields.iter().flatten();
         let widest = fields.map(|values| widest_string(values)).max();
         self.batch_rows = rows_of_strings(self.batch_rows, widest.unwrap_or(0));
+        if self.cursors.len() == 1 && self.pending.rows.is_empty() && chunk.is_dense() {
+            self.due.push(source);
+            self.lone = Some(Lone {
+                chunk,
+                span: 0,
+                next: first.start,
+            });
+            return;
+        }
         let number = self.chunks.len() as u32;
         self.chunks.push(Arc::new(chunk));
         self.cursors[source] = Cursor {
@@ -256,6 +286,9 @@ impl Merge {
     }
 
     pub fn step(&mut self) -> Result<Step, Error> {
+        if let Some(lone) = self.lone.take() {
+            return self.lone_rows(lone).map(Step::Rows);
+        }
         loop {
             if let Some(source) = self.due.last() {
                 // A lone source repeats no row beyond the chunk it just ended: its rows can go, most often uncopied.
@@ -278,6 +311,52 @@ impl Merge {
             };
             self.advance(head);
         }
+    }
+
+    /// The next rows of a lone chunk, without looking at them one by one.
+    fn lone_rows(&mut self, mut lone: Lone) -> Result<Merged, Error> {
+        let spans = &lone.chunk.spans;
+        let start = lone.next as usize;
+        let mut ranks: Vec<u32> = Vec::with_capacity(self.batch_rows);
+        while ranks.len() < self.batch_rows
+            && let Some(span) = spans.get(lone.span)
+        {
+            let left = (span.end - lone.next) as usize;
+            let taken = left.min(self.batch_rows - ranks.len());
+            ranks.resize(ranks.len() + taken, span.rank);
+            lone.next += taken as u32;
+            lone.span += usize::from(taken == left);
+        }
+        let rows = ranks.len();
+        let times = lone.chunk.times.slice(start, rows);
+        let columns = self.output.columns.iter().map(|column| match column {
+            OutputColumn::Time => {
+                let times = TimestampNanosecondArray::new(times.clone(), None);
+                Ok(Arc::new(times) as ArrayRef)
+            }
+            OutputColumn::Tag { codes, values } => tag_column(codes, values, &ranks),
+            OutputColumn::Field { field, null } => Ok(match &lone.chunk.fields[*field] {
+                Some(values) => values.slice(start, rows),
+                None => new_null_array(null.data_type(), rows),
+            }),
+        });
+        let columns = columns.collect::<Result<Vec<ArrayRef>, Error>>()?;
+        let batch = self.batch(columns, rows)?;
+        let times = times.to_vec();
+        if lone.span < lone.chunk.spans.len() {
+            self.lone = Some(lone);
+        }
+        Ok(Merged {
+            batch,
+            ranks,
+            times,
+        })
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, Error> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.output.schema), columns, &options)
+            .map_err(|cause| Error::internal("merged columns do not fit").with_source(cause))
     }
 
     /// Takes rows from the cursor of `head` as long as they come before every other cursor's.
@@ -341,10 +420,7 @@ impl Merge {
             .iter()
             .map(|column| self.column(column, &taken, runs.as_deref()))
             .collect::<Result<Vec<ArrayRef>, Error>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch =
-            RecordBatch::try_new_with_options(Arc::clone(&self.output.schema), columns, &options)
-                .map_err(|cause| Error::internal("merged columns do not fit").with_source(cause))?;
+        let batch = self.batch(columns, rows)?;
         self.forget_chunks();
         Ok(Merged {
             batch,
@@ -364,17 +440,7 @@ impl Merge {
             OutputColumn::Time => Ok(Arc::new(TimestampNanosecondArray::from(
                 taken.times.clone(),
             ))),
-            OutputColumn::Tag { codes, values } => {
-                let ranks = UInt32Array::from(taken.ranks.clone());
-                let codes = take(codes, &ranks, None).map_err(fault)?;
-                let codes = codes
-                    .as_any()
-                    .downcast_ref::<Int32Array>()
-                    .ok_or_else(|| Error::internal("tag codes are not integers"))?;
-                DictionaryArray::<Int32Type>::try_new(codes.clone(), ArrayRef::clone(values))
-                    .map(|array| Arc::new(array) as ArrayRef)
-                    .map_err(fault)
-            }
+            OutputColumn::Tag { codes, values } => tag_column(codes, values, &taken.ranks),
             OutputColumn::Field { field, null } => {
                 if let Some(runs) = runs {
                     return self.runs_of_field(*field, null, runs).map_err(fault);
@@ -464,6 +530,23 @@ impl Merge {
             *chunk = numbers[*chunk as usize];
         }
     }
+}
+
+/// The value of a tag for each rank; `codes` tells by rank which of `values` it is.
+fn tag_column(codes: &Int32Array, values: &ArrayRef, ranks: &[u32]) -> Result<ArrayRef, Error> {
+    let mut of_rows: Vec<i32> = Vec::with_capacity(ranks.len());
+    let mut present = BooleanBufferBuilder::new(ranks.len());
+    for run in ranks.chunk_by(|a, b| a == b) {
+        let rank = run[0] as usize;
+        of_rows.resize(of_rows.len() + run.len(), codes.value(rank));
+        present.append_n(run.len(), codes.is_valid(rank));
+    }
+    let present = NullBuffer::new(present.finish());
+    let present = (present.null_count() > 0).then_some(present);
+    let codes = Int32Array::new(of_rows.into(), present);
+    DictionaryArray::<Int32Type>::try_new(codes, ArrayRef::clone(values))
+        .map(|array| Arc::new(array) as ArrayRef)
+        .map_err(|cause| Error::internal("cannot gather a tag").with_source(cause))
 }
 
 /// Rows that stand one after the other in a chunk.
