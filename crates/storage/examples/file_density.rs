@@ -319,8 +319,9 @@ fn write(workload: &Workload) -> (WrittenFile, Duration) {
     let merged = batches(workload, &columns);
     let keys = keys(workload);
     let schema = file_schema(&workload.table, &columns);
+    let rows = merged.iter().map(|rows| rows.times.len() as u64).sum();
     let started = Instant::now();
-    let mut writer = FileWriter::new(&columns, schema).unwrap();
+    let mut writer = FileWriter::new(&columns, schema, rows).unwrap();
     for merged in &merged {
         writer.write(merged).unwrap();
     }

@@ -133,6 +133,7 @@ impl Rewrite<'_> {
             columns: &columns,
             schema,
             keys: &keys,
+            rows: self.inputs.iter().map(|file| file.entry.rows).sum(),
             level: self.cut_level,
             bytes_max: self.settings.file_bytes_max,
             windows: BTreeMap::new(),
@@ -178,6 +179,8 @@ struct Outputs<'a> {
     schema: SchemaRef,
     /// By rank.
     keys: &'a [SeriesKey],
+    /// Of all inputs.
+    rows: u64,
     level: usize,
     bytes_max: u64,
     windows: BTreeMap<Window, WindowOutput>,
@@ -233,9 +236,11 @@ impl Outputs<'_> {
         };
         let writer = match &mut output.writer {
             Some(writer) => writer,
-            None => output
-                .writer
-                .insert(FileWriter::new(self.columns, Arc::clone(&self.schema))?),
+            None => {
+                let schema = Arc::clone(&self.schema);
+                let writer = FileWriter::new(self.columns, schema, self.rows)?;
+                output.writer.insert(writer)
+            }
         };
         writer.write(&rows)?;
         if writer.rows() >= FILE_ROWS_MAX || writer.encoded_bytes() as u64 >= self.bytes_max {

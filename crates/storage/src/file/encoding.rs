@@ -19,7 +19,7 @@ use zstd::bulk::Compressor;
 
 use super::delta::Widths;
 use super::integers::{IntegerChunk, IntegerColumn};
-use super::write::{PAGE_ROWS, write_error, zstd_level};
+use super::write::{write_error, zstd_level};
 use crate::Error;
 
 /// By how much a slower encoding must be smaller.
@@ -102,16 +102,17 @@ impl ColumnChunk {
 }
 
 impl ColumnWriter {
-    pub fn new(column: &FileColumn, encoding: Encoding) -> Result<Self, Error> {
+    /// Pages have `page_rows`.
+    pub fn new(column: &FileColumn, encoding: Encoding, page_rows: usize) -> Result<Self, Error> {
         if let Encoding::Delta(widths) = encoding {
             let unsigned = column.kind == ColumnKind::Field(FieldType::Unsigned);
             let descriptor = ColumnDescPtr::clone(&column.descriptor);
-            let integers = IntegerColumn::new(descriptor, unsigned, widths);
+            let integers = IntegerColumn::new(descriptor, unsigned, widths, page_rows);
             return Ok(Self::Integers(Box::new(integers)));
         }
         // The library makes writers for whole schemas; columns of one encoding each are schemas of one column.
         let schema = Arc::new(Schema::new(vec![FieldRef::clone(&column.field)]));
-        let properties = library_properties(column, encoding).build();
+        let properties = library_properties(column, encoding, page_rows).build();
         let (_, writers) = ArrowWriter::try_new(io::sink(), schema, Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(write_error)?;
@@ -160,10 +161,11 @@ impl ColumnWriter {
     }
 }
 
-/// The encoding for a column that begins with these values.
+/// The encoding for a column that begins with these values, and has pages of so many rows.
 pub fn choose(
     column: &FileColumn,
     sample: &[&ArrayRef],
+    page_rows: usize,
     compressor: &mut Compressor<'_>,
 ) -> Result<Encoding, Error> {
     let candidates = candidates(column.kind);
@@ -172,7 +174,7 @@ pub fn choose(
     }
     let mut sizes = Vec::with_capacity(candidates.len());
     for encoding in candidates {
-        let mut writer = ColumnWriter::new(column, *encoding)?;
+        let mut writer = ColumnWriter::new(column, *encoding, page_rows)?;
         for values in sample {
             writer.write(values, compressor)?;
         }
@@ -192,12 +194,16 @@ fn quickest_of_small(sizes: &[(u64, Encoding)]) -> Encoding {
         .map_or(Encoding::Plain, |(_, encoding)| *encoding)
 }
 
-fn library_properties(column: &FileColumn, encoding: Encoding) -> WriterPropertiesBuilder {
+fn library_properties(
+    column: &FileColumn,
+    encoding: Encoding,
+    page_rows: usize,
+) -> WriterPropertiesBuilder {
     let properties = WriterProperties::builder()
         .set_compression(basic::Compression::ZSTD(zstd_level()))
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(PAGE_ROWS)
+        .set_data_page_row_count_limit(page_rows)
+        .set_write_batch_size(page_rows)
         .set_dictionary_enabled(encoding == Encoding::Dictionary);
     match encoding {
         Encoding::Dictionary if is_string(column.kind) => {

@@ -15,7 +15,7 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
 use super::delta::{self, Widths};
-use super::write::{PAGE_ROWS, zstd_level};
+use super::write::zstd_level;
 use crate::{Error, varint};
 
 /// Shorter repetitions than this are found by chance among packed differences, and cost more than they save.
@@ -35,6 +35,7 @@ pub fn compressor() -> Result<Compressor<'static>, Error> {
 pub struct IntegerColumn {
     descriptor: ColumnDescPtr,
     widths: Widths,
+    page_rows: usize,
     /// Values compare as `u64`.
     unsigned: bool,
     /// Of the page in progress: its values, and which of its rows have one.
@@ -58,10 +59,16 @@ pub struct IntegerChunk {
 
 impl IntegerColumn {
     /// `unsigned`: values are `u64`.
-    pub fn new(descriptor: ColumnDescPtr, unsigned: bool, widths: Widths) -> Self {
+    pub fn new(
+        descriptor: ColumnDescPtr,
+        unsigned: bool,
+        widths: Widths,
+        page_rows: usize,
+    ) -> Self {
         Self {
             descriptor,
             widths,
+            page_rows,
             unsigned,
             values: Vec::new(),
             present: BooleanBufferBuilder::new(0),
@@ -83,10 +90,10 @@ impl IntegerColumn {
     ) -> Result<(), Error> {
         let mut start = 0;
         while start < values.len() {
-            let taken = (PAGE_ROWS - self.present.len()).min(values.len() - start);
+            let taken = (self.page_rows - self.present.len()).min(values.len() - start);
             self.buffer(&values.slice(start, taken))?;
             start += taken;
-            if self.present.len() == PAGE_ROWS {
+            if self.present.len() == self.page_rows {
                 self.end_page(compressor)?;
             }
         }

@@ -136,8 +136,8 @@ fn write(
 ) -> WrittenFile {
     let columns = file_columns(table, |_| true);
     let schema = file_schema(table, &columns);
-    let mut writer = FileWriter::new(&columns, Arc::clone(&schema)).expect("writer");
     let rows = series * rows_per_series;
+    let mut writer = FileWriter::new(&columns, Arc::clone(&schema), rows as u64).expect("writer");
     let names: Vec<String> = (0..series).map(|series| format!("s{series:04}")).collect();
     let names: ArrayRef = Arc::new(StringArray::from(names));
     for start in (0..rows).step_by(batch_rows) {
@@ -319,7 +319,7 @@ async fn the_footer_knows_series_rows_and_times() {
 #[tokio::test]
 async fn of_a_large_file_only_what_is_needed_is_read_and_that_is_checked() {
     let table = table().await;
-    let rows = 2 * PAGE_ROWS;
+    let rows = 5 * PAGE_ROWS;
     let stored = store(write(&table, 2, rows, 10_000, values), rows).await;
     assert!(stored.bytes.len() > 256 << 10);
     let (_, whole) = stored.read(0..2, &["integer"]).await.expect("read");

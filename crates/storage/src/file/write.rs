@@ -38,6 +38,12 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Rows of a page: what one point lookup must decode.
 pub const PAGE_ROWS: usize = 1 << 14;
 
+/// The same of a small file, such as one that waits for compaction: a query that wants one series finds few rows in each of many.
+pub const SMALL_PAGE_ROWS: usize = 1 << 11;
+
+/// Files up to this many rows are small.
+const SMALL_FILE_ROWS: u64 = 1 << 17;
+
 /// Rows from which encodings are chosen.
 const SAMPLE_ROWS: usize = 1 << 13;
 
@@ -50,6 +56,7 @@ pub fn zstd_level() -> ZstdLevel {
 pub struct FileWriter {
     file: SerializedFileWriter<Vec<u8>>,
     columns: Vec<FileColumn>,
+    page_rows: usize,
     compressor: Compressor<'static>,
     checksums: ChecksumWriter,
     last_rows: LastRowsWriter,
@@ -115,8 +122,8 @@ pub fn file_schema(table: &Table, columns: &[&Column]) -> SchemaRef {
 }
 
 impl FileWriter {
-    /// `schema` is of [`file_schema`] for `columns`.
-    pub fn new(columns: &[&Column], schema: SchemaRef) -> Result<Self, Error> {
+    /// `schema` is of [`file_schema`] for `columns`; `rows` are about how many will be written, or more.
+    pub fn new(columns: &[&Column], schema: SchemaRef, rows: u64) -> Result<Self, Error> {
         let (file, _) = ArrowWriter::try_new(
             Vec::new(),
             SchemaRef::clone(&schema),
@@ -140,6 +147,7 @@ impl FileWriter {
             file,
             last_rows,
             columns,
+            page_rows: page_rows(rows),
             compressor: integers::compressor()?,
             checksums: ChecksumWriter::default(),
             sample: Vec::new(),
@@ -264,8 +272,8 @@ impl FileWriter {
         self.sample_bytes = 0;
         for (at, column) in self.columns.iter().enumerate() {
             let values: Vec<&ArrayRef> = sample.iter().map(|batch| batch.column(at)).collect();
-            let encoding = choose(column, &values, &mut self.compressor)?;
-            self.group.push(ColumnWriter::new(column, encoding)?);
+            let encoding = choose(column, &values, self.page_rows, &mut self.compressor)?;
+            self.group.push(ColumnWriter::new(column, encoding, self.page_rows)?);
         }
         for batch in &sample {
             encode(&mut self.group, batch, &mut self.compressor)?;
@@ -317,6 +325,14 @@ impl FileWriter {
             }
         }
         Ok(())
+    }
+}
+
+/// Rows of the pages of a file of so many rows.
+fn page_rows(rows: u64) -> usize {
+    match rows {
+        ..=SMALL_FILE_ROWS => SMALL_PAGE_ROWS,
+        _ => PAGE_ROWS,
     }
 }
 

@@ -68,6 +68,12 @@ impl Rows {
 }
 
 impl Chunk {
+    /// How many rows its spans have.
+    pub fn rows(&self) -> u64 {
+        let spans = self.spans.iter();
+        spans.map(|span| u64::from(span.end - span.start)).sum()
+    }
+
     /// Whether its rows are those between the first and the end of its spans, as they stand.
     fn is_dense(&self) -> bool {
         let touching = |pair: &[Span]| pair[0].end == pair[1].start;

@@ -89,6 +89,7 @@ pub fn files_of_piece(
         columns: &columns,
         schema,
         keys: &keys,
+        rows: 0,
         current: None,
         finished: Vec::new(),
     };
@@ -102,6 +103,8 @@ pub fn files_of_piece(
                     if let Some(excluded) = &excluded[source] {
                         excluded.clip(&mut chunk);
                     }
+                    // All sources give theirs before the first row is written.
+                    files.rows += chunk.rows();
                     chunk
                 });
                 merge.supply(source, chunk);
@@ -128,6 +131,8 @@ struct Files<'a> {
     schema: SchemaRef,
     /// By rank.
     keys: &'a [SeriesKey],
+    /// How many rows there are, versions of one counted apart.
+    rows: u64,
     current: Option<FileWriter>,
     finished: Vec<WrittenFile>,
 }
@@ -136,9 +141,11 @@ impl Files<'_> {
     fn write(&mut self, merged: &Merged) -> Result<(), Error> {
         let writer = match &mut self.current {
             Some(writer) => writer,
-            None => self
-                .current
-                .insert(FileWriter::new(self.columns, Arc::clone(&self.schema))?),
+            None => {
+                let schema = Arc::clone(&self.schema);
+                let writer = FileWriter::new(self.columns, schema, self.rows)?;
+                self.current.insert(writer)
+            }
         };
         writer.write(merged)?;
         if writer.rows() >= FILE_ROWS_MAX {
