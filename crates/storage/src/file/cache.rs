@@ -1,8 +1,8 @@
 //! What is kept of files for the next query, within a bound of bytes: footers, and the pages that queries read.
 //!
-//! One cache serves all tables of an engine; half of it is for footers. What is evicted is read again when it is needed. Of pages, half
-//! of what remains is for their bytes as the file has them, checked, which are many pages; the other half is for their values, which are quick: a
-//! dashboard asks for the same again. Not here: what a footer says ([`super::Footer`]), reading ([`super::read`], [`super::pages`]).
+//! One cache serves all tables of an engine; half of it is for footers. What is evicted is read again when it is needed. Pages are kept
+//! twice: their bytes as the file has them, checked, so that a store need not be asked, and their values, so that nothing is decoded; a dashboard
+//! asks for the same again. What is asked for stays. Not here: what a footer says ([`super::Footer`]), reading ([`super::read`], [`super::pages`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,23 +18,29 @@ use crate::Error;
 /// A guess of a footer's size, for the first allocation only.
 const FOOTER_BYTES_USUAL: u64 = 64 << 10;
 
-/// The same of a page as it is in the file, and of its values.
-const PAGE_BYTES_USUAL: u64 = 4 << 10;
-const VALUES_BYTES_USUAL: u64 = 64 << 10;
+/// The same of a page, as it is in the file or as values.
+const PAGE_BYTES_USUAL: u64 = 16 << 10;
 
 /// A page of a file, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct PageKey {
     file: u64,
     start: u64,
+    /// Its values, not its bytes.
+    values: bool,
+}
+
+#[derive(Clone, Debug)]
+enum KeptPage {
+    Bytes(Bytes),
+    Values(ArrayRef),
 }
 
 /// Footers by file id, and pages by where they start.
 #[derive(Debug)]
 pub struct FileCache {
     footers: Cache<u64, Arc<Footer>, Weight>,
-    pages: Cache<PageKey, Bytes, Weight>,
-    values: Cache<PageKey, ArrayRef, Weight>,
+    pages: Cache<PageKey, KeptPage, Weight>,
     hits: AtomicU64,
     misses: AtomicU64,
     page_hits: AtomicU64,
@@ -51,15 +57,13 @@ impl Weighter<u64, Arc<Footer>> for Weight {
     }
 }
 
-impl Weighter<PageKey, Bytes> for Weight {
-    fn weight(&self, _: &PageKey, bytes: &Bytes) -> u64 {
-        (bytes.len() + size_of::<PageKey>() + size_of::<Bytes>()) as u64
-    }
-}
-
-impl Weighter<PageKey, ArrayRef> for Weight {
-    fn weight(&self, _: &PageKey, values: &ArrayRef) -> u64 {
-        (values.get_array_memory_size() + size_of::<PageKey>()) as u64
+impl Weighter<PageKey, KeptPage> for Weight {
+    fn weight(&self, _: &PageKey, page: &KeptPage) -> u64 {
+        let held = match page {
+            KeptPage::Bytes(bytes) => bytes.len(),
+            KeptPage::Values(values) => values.get_array_memory_size(),
+        };
+        (held + size_of::<(PageKey, KeptPage)>()) as u64
     }
 }
 
@@ -107,8 +111,7 @@ impl FileCache {
         let half = bytes_max as u64 / 2;
         Self {
             footers: bounded(bytes_max as u64 - half, FOOTER_BYTES_USUAL),
-            pages: bounded(half / 2, PAGE_BYTES_USUAL),
-            values: bounded(half - half / 2, VALUES_BYTES_USUAL),
+            pages: bounded(half, PAGE_BYTES_USUAL),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             page_hits: AtomicU64::new(0),
@@ -118,7 +121,15 @@ impl FileCache {
 
     /// The bytes of a page that were kept.
     pub fn page(&self, file: u64, start: u64) -> Option<Bytes> {
-        let found = self.pages.get(&PageKey { file, start });
+        let values = false;
+        let found = match self.pages.get(&PageKey {
+            file,
+            start,
+            values,
+        }) {
+            Some(KeptPage::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        };
         let counter = match found {
             Some(_) => &self.page_hits,
             None => &self.page_misses,
@@ -129,22 +140,46 @@ impl FileCache {
 
     /// Keeps the bytes of a page, which are checked. They are copied: a store may hand out parts of something larger.
     pub fn keep_page(&self, file: u64, start: u64, bytes: &Bytes) {
-        let bytes = Bytes::copy_from_slice(bytes);
-        self.pages.insert(PageKey { file, start }, bytes);
+        let bytes = KeptPage::Bytes(Bytes::copy_from_slice(bytes));
+        let values = false;
+        self.pages.insert(
+            PageKey {
+                file,
+                start,
+                values,
+            },
+            bytes,
+        );
     }
 
     /// The values of a page that were kept.
     pub fn values(&self, file: u64, start: u64) -> Option<ArrayRef> {
-        let found = self.values.get(&PageKey { file, start });
-        self.page_hits
-            .fetch_add(u64::from(found.is_some()), Ordering::Relaxed);
-        found
+        let values = true;
+        match self.pages.get(&PageKey {
+            file,
+            start,
+            values,
+        }) {
+            Some(KeptPage::Values(values)) => {
+                self.page_hits.fetch_add(1, Ordering::Relaxed);
+                Some(values)
+            }
+            _ => None,
+        }
     }
 
     /// Keeps the values of a page.
     pub fn keep_values(&self, file: u64, start: u64, values: &ArrayRef) {
-        let values = ArrayRef::clone(values);
-        self.values.insert(PageKey { file, start }, values);
+        let kept = KeptPage::Values(ArrayRef::clone(values));
+        let values = true;
+        self.pages.insert(
+            PageKey {
+                file,
+                start,
+                values,
+            },
+            kept,
+        );
     }
 
     /// The footer of a file, read if it is not there. Whoever asks for the same file meanwhile waits for the one reading.
@@ -172,10 +207,8 @@ impl FileCache {
         CacheStatistics {
             footers: self.footers.len() as u64,
             footer_bytes: self.footers.weight(),
-            page_bytes: self.pages.weight() + self.values.weight(),
-            bytes_max: self.footers.capacity()
-                + self.pages.capacity()
-                + self.values.capacity(),
+            page_bytes: self.pages.weight(),
+            bytes_max: self.footers.capacity() + self.pages.capacity(),
             hits: counted(&self.hits),
             misses: counted(&self.misses),
             page_hits: counted(&self.page_hits),

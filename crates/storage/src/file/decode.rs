@@ -125,7 +125,8 @@ pub fn strings(
         bytes.into(),
         present,
     );
-    let strings = strings.map_err(|cause| Error::corrupt("a page of strings").with_source(cause))?;
+    let strings =
+        strings.map_err(|cause| Error::corrupt("a page of strings").with_source(cause))?;
     Ok(Arc::new(strings))
 }
 
@@ -246,7 +247,10 @@ fn unpack(packed: &[u8], width: usize, count: usize, mut each: impl FnMut(u64)) 
                 left = left.saturating_sub(in_byte);
             }
         }
-        8 => packed.iter().take(count).for_each(|byte| each(u64::from(*byte))),
+        8 => packed
+            .iter()
+            .take(count)
+            .for_each(|byte| each(u64::from(*byte))),
         16 => {
             let halves = packed.as_chunks::<2>().0.iter().take(count);
             halves.for_each(|bytes| each(u64::from(u16::from_le_bytes(*bytes))));
@@ -403,26 +407,49 @@ mod tests {
     #[test]
     fn words_are_read_from_every_layout() {
         let values = [1u64, u64::MAX, 1 << 40, 0];
-        let plain: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let plain: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         assert_eq!(words(Layout::Plain, &plain, 4).expect("read"), values);
         let split: Vec<u8> = (0..8)
             .flat_map(|place| values.map(|value| value.to_le_bytes()[place]))
             .collect();
-        assert_eq!(words(Layout::ByteStreamSplit, &split, 4).expect("read"), values);
+        assert_eq!(
+            words(Layout::ByteStreamSplit, &split, 4).expect("read"),
+            values
+        );
         let by_difference = differences(&values.map(|value| value as i64));
-        assert_eq!(words(Layout::Delta, &by_difference, 4).expect("read"), values);
+        assert_eq!(
+            words(Layout::Delta, &by_difference, 4).expect("read"),
+            values
+        );
         for layout in [Layout::Plain, Layout::ByteStreamSplit, Layout::Delta] {
-            assert!(words(layout, &differences(&[]), 0).expect("read").is_empty());
-            assert!(words(layout, &plain[..31], 4).is_err(), "{layout:?} ends early");
+            assert!(
+                words(layout, &differences(&[]), 0)
+                    .expect("read")
+                    .is_empty()
+            );
+            assert!(
+                words(layout, &plain[..31], 4).is_err(),
+                "{layout:?} ends early"
+            );
         }
         assert!(words(Layout::DeltaLength, &plain, 4).is_err());
-        assert!(words(Layout::Delta, &by_difference, 3).is_err(), "another count");
+        assert!(
+            words(Layout::Delta, &by_difference, 3).is_err(),
+            "another count"
+        );
     }
 
     #[test]
     fn numbers_of_every_width_are_unpacked() {
         for width in 0..=64usize {
-            let mask = if width == 0 { 0 } else { u64::MAX >> (64 - width) };
+            let mask = if width == 0 {
+                0
+            } else {
+                u64::MAX >> (64 - width)
+            };
             let numbers: Vec<u64> = (0..40u64)
                 .map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask)
                 .collect();
@@ -469,7 +496,10 @@ mod tests {
         assert!(strings_of(Layout::DeltaLength, &lengths[..lengths.len() - 1], None).is_err());
         let mut beyond = differences(&[1, 0, 0]);
         beyond.extend(differences(&[2, 1, 0]));
-        assert!(strings_of(Layout::DeltaString, &beyond, None).is_err(), "shares with nothing");
+        assert!(
+            strings_of(Layout::DeltaString, &beyond, None).is_err(),
+            "shares with nothing"
+        );
         let negative = differences(&[2, -1, 3]);
         assert!(strings_of(Layout::DeltaLength, &negative, None).is_err());
         let no_text = b"\x01\0\0\0\xff\0\0\0\0\0\0\0\0";

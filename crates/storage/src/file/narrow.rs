@@ -271,7 +271,11 @@ mod tests {
         let taken = runs.take(4);
         assert_eq!((taken.rows, taken.series), (vec![0..4], vec![(1, 4)]));
         let taken = runs.take(4);
-        assert_eq!(taken.rows, [4..6, 8..10], "rows of two series that touch are one range");
+        assert_eq!(
+            taken.rows,
+            [4..6, 8..10],
+            "rows of two series that touch are one range"
+        );
         assert_eq!(taken.series, [(1, 1), (7, 1), (9, 2)]);
         assert_eq!(runs.take(100).rows, [10..20]);
         assert!(runs.is_empty() && runs.take(1).rows.is_empty());
@@ -287,7 +291,10 @@ mod tests {
         let verdict = BooleanArray::from(vec![false, true, true, false, true, true]);
         let mut left = Runs::default();
         taken.keep(Some(&verdict), &mut left);
-        assert_eq!(rest(&left), [(3, 11..12), (4, 12..13), (4, 21..22), (5, 22..23)]);
+        assert_eq!(
+            rest(&left),
+            [(3, 11..12), (4, 12..13), (4, 21..22), (5, 22..23)]
+        );
     }
 
     #[test]

@@ -177,9 +177,9 @@ impl<'a> PageColumn<'a> {
         present: Option<NullBuffer>,
         dictionary: Option<&ArrayRef>,
     ) -> Result<ArrayRef, Error> {
-        let count = present.as_ref().map_or(rows, |present| {
-            present.len() - present.null_count()
-        });
+        let count = present
+            .as_ref()
+            .map_or(rows, |present| present.len() - present.null_count());
         match self.data_type {
             DataType::Float64 => words::<Float64Type>(layout, body, count, present, dictionary),
             DataType::Int64 => words::<Int64Type>(layout, body, count, present, dictionary),

@@ -60,13 +60,14 @@ struct Column {
     /// Its place in the file.
     root: usize,
     dictionary: Dictionary,
+    /// Those that have wanted rows.
     pages: Vec<Page>,
 }
 
-/// The dictionary of a column chunk, and where in the file it lies.
+/// The dictionary of a column chunk, and the first byte of what is still packed.
 enum Dictionary {
+    /// There is none, or none is needed.
     None,
-    Unread(Range<u64>),
     Packed(u64, Bytes),
     Values(ArrayRef),
 }
@@ -97,7 +98,7 @@ impl RowGroup {
         }
     }
 
-    /// Fetches what is missing of these columns for these rows, which ascend.
+    /// Fetches what is missing of these columns for these rows, which ascend, and are among those that were fetched of a column before.
     pub async fn fetch(
         &mut self,
         roots: &[usize],
@@ -105,13 +106,19 @@ impl RowGroup {
     ) -> Result<(), PageError> {
         let mut missing: Vec<Missing> = Vec::new();
         for root in roots {
-            let known = self.columns.iter().position(|column| column.root == *root);
-            let at = known.unwrap_or(self.columns.len());
-            if known.is_none() {
-                let column = Column::new(&self.source.footer, self.number, *root)?;
-                self.columns.push(column);
+            if self.columns.iter().any(|column| column.root == *root) {
+                continue;
             }
-            self.columns[at].note_missing(at, rows.clone(), &self.source, &mut missing);
+            let number = self.columns.len();
+            let note = |page, bytes: &Range<u64>| {
+                missing.push(Missing {
+                    column: number,
+                    page,
+                    bytes: bytes.clone(),
+                });
+            };
+            let column = Column::new(&self.source, self.number, *root, rows.clone(), note)?;
+            self.columns.push(column);
         }
         if missing.is_empty() {
             return Ok(());
@@ -134,11 +141,12 @@ impl RowGroup {
         let column = column(&mut self.columns, root)?;
         let mut first_page = 0;
         for rows in rows {
-            first_page += column.pages[first_page..].partition_point(|page| page.rows.end <= rows.start);
+            first_page +=
+                column.pages[first_page..].partition_point(|page| page.rows.end <= rows.start);
             let mut at = first_page;
             let mut start = rows.start;
             while start < rows.end {
-                let page = column.decoded(at, source, number)?;
+                let page = column.decoded(at, start, source, number)?;
                 let end = rows.end.min(page.rows.end);
                 pieces.push((at, start - page.rows.start..end - page.rows.start));
                 start = end;
@@ -166,17 +174,22 @@ impl RowGroup {
     ) -> Result<(), Error> {
         let (source, number) = (&self.source, self.number);
         let column = column(&mut self.columns, root)?;
-        let mut at = column.pages.partition_point(|page| page.rows.end <= rows.start);
+        let mut at = column
+            .pages
+            .partition_point(|page| page.rows.end <= rows.start);
         let mut start = rows.start;
         while start < rows.end {
-            let page = column.decoded(at, source, number)?;
+            let page = column.decoded(at, start, source, number)?;
             let end = rows.end.min(page.rows.end);
             let times = page
                 .values
                 .as_ref()
                 .and_then(|values| values.as_primitive_opt::<TimestampNanosecondType>())
                 .ok_or_else(|| Error::corrupt("a time column of another type"))?;
-            each(start, &times.values()[start - page.rows.start..end - page.rows.start]);
+            each(
+                start,
+                &times.values()[start - page.rows.start..end - page.rows.start],
+            );
             start = end;
             at += 1;
         }
@@ -235,44 +248,65 @@ fn chunk(footer: &Footer, group: usize, root: usize) -> Result<&ColumnChunkMetaD
 }
 
 impl Column {
-    fn new(footer: &Footer, group: usize, root: usize) -> Result<Self, Error> {
+    /// The pages that have some of these rows, which ascend: what is kept of them; what else must be fetched is noted.
+    fn new(
+        source: &PageSource,
+        group: usize,
+        root: usize,
+        rows: impl Iterator<Item = Range<usize>>,
+        mut missing: impl FnMut(Option<usize>, &Range<u64>),
+    ) -> Result<Self, Error> {
         let damaged = || Error::corrupt("pages that do not follow each other");
+        let footer = &source.footer;
         let chunk = chunk(footer, group, root)?;
         let metadata = footer.metadata.metadata();
-        let pages = metadata
+        let locations = metadata
             .offset_index()
             .and_then(|groups| groups.get(group)?.get(root))
             .ok_or_else(damaged)?
             .page_locations();
-        let rows = metadata.row_group(group).num_rows();
-        let first_row = |page: &PageLocation| usize::try_from(page.first_row_index).ok();
-        let ends = pages.iter().skip(1).map(first_row);
-        let ends = ends.chain([usize::try_from(rows).ok()]);
-        let mut behind = 0;
-        let read = pages.iter().zip(ends).map(|(page, end)| {
-            let start = first_row(page).filter(|first| *first == behind)?;
-            behind = end.filter(|end| *end >= start)?;
-            let from = u64::try_from(page.offset).ok()?;
-            let bytes = u64::try_from(page.compressed_page_size).ok()?;
-            Some(Page {
-                rows: start..behind,
-                bytes: from..from.checked_add(bytes)?,
-                packed: None,
-                values: None,
-            })
-        });
-        let pages: Vec<Page> = read.collect::<Option<_>>().ok_or_else(damaged)?;
+        let group_rows = metadata.row_group(group).num_rows();
+        let mut pages: Vec<Page> = Vec::new();
+        let mut any_missing = false;
+        // Pages before this one are among `pages`, or end before the rows at hand.
+        let mut next = 0;
+        for rows in rows {
+            let last = usize::saturating_sub(next, 1);
+            let start = rows.start as i64;
+            let begun = locations[last..].partition_point(|page| page.first_row_index <= start);
+            next = next.max((last + begun).checked_sub(1).ok_or_else(damaged)?);
+            while let Some(location) = locations.get(next)
+                && location.first_row_index < rows.end as i64
+            {
+                next += 1;
+                let end = locations
+                    .get(next)
+                    .map_or(group_rows, |after| after.first_row_index);
+                let mut page = Page::new(location, end).ok_or_else(damaged)?;
+                page.values = source.kept_values(page.bytes.start);
+                if page.values.is_none() {
+                    missing(Some(pages.len()), &page.bytes);
+                    any_missing = true;
+                }
+                pages.push(page);
+            }
+        }
         let dictionary = match chunk.dictionary_page_offset() {
-            None => Dictionary::None,
-            Some(offset) => {
+            Some(offset) if any_missing => {
                 let start = u64::try_from(offset).map_err(|_| damaged())?;
                 // It lies before the first page.
-                let end = pages.first().map_or(start, |page| page.bytes.start);
-                match start < end {
-                    true => Dictionary::Unread(start..end),
-                    false => return Err(damaged()),
+                let end = locations.first().map(|page| page.offset);
+                let end = end.and_then(|end| u64::try_from(end).ok());
+                let bytes = start..end.filter(|end| start < *end).ok_or_else(damaged)?;
+                match source.kept_values(start) {
+                    Some(values) => Dictionary::Values(values),
+                    None => {
+                        missing(None, &bytes);
+                        Dictionary::None
+                    }
                 }
             }
+            _ => Dictionary::None,
         };
         Ok(Self {
             root,
@@ -281,54 +315,18 @@ impl Column {
         })
     }
 
-    /// Takes what is kept, and notes what else must be fetched.
-    fn note_missing(
+    /// A page with its values; it must have this row.
+    fn decoded(
         &mut self,
-        number: usize,
-        rows: impl Iterator<Item = Range<usize>>,
+        at: usize,
+        row: usize,
         source: &PageSource,
-        missing: &mut Vec<Missing>,
-    ) {
-        let noted = missing.len();
-        let mut next = 0;
-        for rows in rows {
-            next += self.pages[next..].partition_point(|page| page.rows.end <= rows.start);
-            while let Some(page) = self.pages.get_mut(next)
-                && page.rows.start < rows.end
-            {
-                if page.values.is_none() && page.packed.is_none() {
-                    page.values = source.kept_values(page.bytes.start);
-                    if page.values.is_none() {
-                        missing.push(Missing {
-                            column: number,
-                            page: Some(next),
-                            bytes: page.bytes.clone(),
-                        });
-                    }
-                }
-                if page.rows.end > rows.end {
-                    break;
-                }
-                next += 1;
-            }
-        }
-        if missing.len() > noted
-            && let Dictionary::Unread(bytes) = &self.dictionary
-        {
-            match source.kept_values(bytes.start) {
-                Some(values) => self.dictionary = Dictionary::Values(values),
-                None => missing.push(Missing {
-                    column: number,
-                    page: None,
-                    bytes: bytes.clone(),
-                }),
-            }
-        }
-    }
-
-    /// A page with its values.
-    fn decoded(&mut self, at: usize, source: &PageSource, group: usize) -> Result<&Page, Error> {
-        let page = self.pages.get_mut(at).ok_or_else(not_fetched)?;
+        group: usize,
+    ) -> Result<&Page, Error> {
+        let page = self.pages.get_mut(at);
+        let page = page
+            .filter(|page| page.rows.contains(&row))
+            .ok_or_else(not_fetched)?;
         if page.values.is_none() {
             let chunk = chunk(&source.footer, group, self.root)?;
             let column = PageColumn::of(chunk, data_type(&source.footer, self.root)?)?;
@@ -347,6 +345,22 @@ impl Column {
             page.values = Some(values);
         }
         Ok(page)
+    }
+}
+
+impl Page {
+    /// `None` when it cannot be one; `end` is the row behind its last.
+    fn new(location: &PageLocation, end: i64) -> Option<Self> {
+        let start = usize::try_from(location.first_row_index).ok()?;
+        let end = usize::try_from(end).ok().filter(|end| start < *end)?;
+        let from = u64::try_from(location.offset).ok()?;
+        let bytes = u64::try_from(location.compressed_page_size).ok()?;
+        Some(Self {
+            rows: start..end,
+            bytes: from..from.checked_add(bytes)?,
+            packed: None,
+            values: None,
+        })
     }
 }
 
@@ -369,7 +383,9 @@ impl PageSource {
     async fn fetch(&self, missing: &[Missing]) -> Result<Vec<Bytes>, PageError> {
         let out_of_file = || Error::corrupt("bytes beyond the end of the file");
         if let Some(whole) = &self.footer.whole {
-            let found = missing.iter().map(|missing| slice(whole, 0, &missing.bytes));
+            let found = missing
+                .iter()
+                .map(|missing| slice(whole, 0, &missing.bytes));
             return Ok(found
                 .map(|bytes| bytes.ok_or_else(out_of_file))
                 .collect::<Result<_, Error>>()?);
@@ -380,7 +396,9 @@ impl PageSource {
             false => None,
         };
         let mut found: Vec<Option<Bytes>> = missing.iter().map(kept).collect();
-        let mut unread: Vec<usize> = (0..missing.len()).filter(|at| found[*at].is_none()).collect();
+        let mut unread: Vec<usize> = (0..missing.len())
+            .filter(|at| found[*at].is_none())
+            .collect();
         unread.sort_unstable_by_key(|at| missing[*at].bytes.start);
         // Pages have their checksums, so ranges are whole pages; what touches is read as one.
         let mut ranges: Vec<Range<u64>> = Vec::new();

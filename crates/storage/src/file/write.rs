@@ -273,7 +273,8 @@ impl FileWriter {
         for (at, column) in self.columns.iter().enumerate() {
             let values: Vec<&ArrayRef> = sample.iter().map(|batch| batch.column(at)).collect();
             let encoding = choose(column, &values, self.page_rows, &mut self.compressor)?;
-            self.group.push(ColumnWriter::new(column, encoding, self.page_rows)?);
+            self.group
+                .push(ColumnWriter::new(column, encoding, self.page_rows)?);
         }
         for batch in &sample {
             encode(&mut self.group, batch, &mut self.compressor)?;

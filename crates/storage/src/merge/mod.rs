@@ -11,8 +11,8 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanBufferBuilder, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions,
-    TimestampNanosecondArray, new_null_array,
+    Array, ArrayRef, BooleanBufferBuilder, DictionaryArray, Int32Array, RecordBatch,
+    RecordBatchOptions, TimestampNanosecondArray, new_null_array,
 };
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::{concat, interleave};

@@ -16,8 +16,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use catalog::{DatabaseId, Table};
 use runtime::object_store::Store;
@@ -29,6 +30,12 @@ use crate::file::read::{FileReader, FileSelection, LastRowsSelection};
 use crate::merge::{Chunk, Merge, Merged, Output, Step};
 use description::{Pages, Pruned};
 use plan::{Group, Source};
+
+/// Rows of a batch that is large enough.
+const GATHERED_ROWS: usize = 4096;
+
+/// Bytes of it, likewise.
+const GATHERED_BYTES: usize = 1 << 20;
 
 /// Decides for many series at once: gets one row per series with every tag column of the table in the order of
 /// [`crate::schema::table_schema`], answers which may match. Null counts as no.
@@ -226,6 +233,7 @@ impl Scan {
         let read = self
             .rows(partition)
             .map(|rows| rows.map(|rows| rows.merged.batch));
+        let read = gathered(read.boxed());
         match usize::try_from(self.counted) {
             Ok(counted) if partition == 0 && counted > 0 => {
                 let options = RecordBatchOptions::new().with_row_count(Some(counted));
@@ -258,6 +266,42 @@ impl Scan {
     pub fn series(&self) -> &[u32] {
         &self.series
     }
+}
+
+/// Puts small batches together, as they come from many small files: what looks at a batch costs the same for ten rows as for a thousand.
+///
+/// No more rows are waited for than were given out before, so that who wants few has them soon.
+fn gathered(
+    read: BoxStream<'static, Result<RecordBatch, Error>>,
+) -> impl Stream<Item = Result<RecordBatch, Error>> + Send + 'static {
+    // What is read from, what waits, and how many rows were given out.
+    let start = (read, Vec::new(), 0);
+    stream::try_unfold(start, |(mut read, mut waiting, given)| async move {
+        let enough = GATHERED_ROWS.min(given);
+        let mut rows = waiting.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let mut bytes = 0;
+        while waiting.is_empty() || (rows < enough && bytes < GATHERED_BYTES) {
+            let Some(batch) = read.try_next().await? else {
+                break;
+            };
+            rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
+            waiting.push(batch);
+        }
+        // A large one is not copied.
+        let large = match waiting.len() {
+            2.. => waiting.pop_if(|last| last.num_rows() >= GATHERED_ROWS),
+            _ => None,
+        };
+        let batch = match waiting.as_slice() {
+            [] => return Ok(None),
+            [one] => one.clone(),
+            [first, ..] => concat_batches(first.schema_ref(), &waiting)
+                .map_err(|cause| Error::internal("batches do not fit").with_source(cause))?,
+        };
+        let given = given + batch.num_rows();
+        Ok(Some((batch, (read, Vec::from_iter(large), given))))
+    })
 }
 
 /// A partition being read.
