@@ -400,7 +400,7 @@ async fn look_up(workload: &Workload, file: &WrittenFile) {
             let selection = FileSelection {
                 file: Arc::clone(&data_file),
                 footer: Arc::clone(&footer),
-                series,
+                series: Arc::new(series),
                 fields: Arc::clone(&names),
                 time_range: i64::MIN..=i64::MAX,
                 filter: None,

@@ -117,7 +117,7 @@ impl Rewrite<'_> {
             .zip(excluded)
             .map(|((file, footer), excluded)| {
                 let selection = FileSelection {
-                    series: file_series(&footer, &ranking, &time_range),
+                    series: Arc::new(file_series(&footer, &ranking, &time_range)),
                     file,
                     footer,
                     fields: Arc::clone(&names),

@@ -283,7 +283,7 @@ pub struct FileSelection {
     pub file: Arc<DataFile>,
     pub footer: Arc<Footer>,
     /// In file order: rank in the merge, first row, row behind the last.
-    pub series: Vec<(u32, u64, u64)>,
+    pub series: Arc<Vec<(u32, u64, u64)>>,
     /// Names of the fields wanted, in the order of [`Chunk::fields`].
     pub fields: Arc<[String]>,
     pub time_range: RangeInclusive<i64>,
@@ -295,6 +295,22 @@ pub struct FileSelection {
 }
 
 impl FileSelection {
+    /// How many rows it has, those outside of the time range with them.
+    pub fn rows(&self) -> u64 {
+        match self.series.len() == self.footer.series.len() {
+            true => self.file.entry.rows,
+            false => self.series.iter().map(|(_, from, to)| to - from).sum(),
+        }
+    }
+
+    /// Leaves only the series for which `keeps` says so, of (rank, first row, row behind the last).
+    pub fn retain(&mut self, keeps: impl Fn(&(u32, u64, u64)) -> bool) {
+        if !self.series.iter().all(&keeps) {
+            let kept = self.series.iter().copied();
+            self.series = Arc::new(kept.filter(keeps).collect());
+        }
+    }
+
     /// The places in the file of the columns that are read, `time` first.
     pub fn columns(&self) -> Vec<usize> {
         let fields = self.footer.metadata.schema().fields();
@@ -378,7 +394,7 @@ impl LastRowsSelection {
 pub struct FileReader {
     source: PageSource,
     /// In file order: rank, first row, row behind the last.
-    series: Vec<(u32, u64, u64)>,
+    series: Arc<Vec<(u32, u64, u64)>>,
     /// Series before this one end before the next row group.
     next_series: usize,
     next_group: usize,

@@ -224,9 +224,11 @@ impl Stored {
         let selection = FileSelection {
             file: Arc::clone(&self.file),
             footer,
-            series: series
-                .map(|series| (series as u32, rows(series), rows(series + 1)))
-                .collect(),
+            series: Arc::new(
+                series
+                    .map(|series| (series as u32, rows(series), rows(series + 1)))
+                    .collect(),
+            ),
             fields: fields.iter().map(|field| field.to_string()).collect(),
             time_range: i64::MIN..=i64::MAX,
             filter: None,

@@ -4,6 +4,7 @@
 //! deleted, and, to count them, no other source can have newer versions of them. Buffered rows have their times in memory. Pure.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::plan::{Group, Source};
 use crate::file::read::FileSelection;
@@ -106,12 +107,11 @@ fn take_series(
     let is_inside = |first: i64, last: i64| range.contains(&first) && range.contains(&last);
     let is_whole = is_inside(entry.min_time, entry.max_time);
     if is_whole && selection.series.len() == footer.series.len() {
-        let rows = selection.series.iter().map(|(_, from, to)| to - from);
-        known.add(rows.sum(), entry.min_time, entry.max_time);
-        selection.series.clear();
+        known.add(selection.rows(), entry.min_time, entry.max_time);
+        selection.series = Arc::default();
         return;
     }
-    selection.series.retain(|(_, from, to)| {
+    Arc::make_mut(&mut selection.series).retain(|(_, from, to)| {
         let at = footer.ends.binary_search(to).ok();
         // Files with few rows for each series do not tell their times.
         match at.and_then(|at| footer.times.get(at)) {

@@ -32,7 +32,7 @@ use description::{Pages, Pruned};
 use plan::{Group, Source};
 
 /// Rows of a batch that is large enough.
-const GATHERED_ROWS: usize = 4096;
+const GATHERED_ROWS: usize = 1024;
 
 /// Bytes of it, likewise.
 const GATHERED_BYTES: usize = 1 << 20;

@@ -104,9 +104,7 @@ impl Source {
 
     pub fn rows(&self) -> u64 {
         match self {
-            Self::File(selection, _) => {
-                selection.series.iter().map(|(_, from, to)| to - from).sum()
-            }
+            Self::File(selection, _) => selection.rows(),
             Self::Last(selection) => selection.series.len() as u64,
             Self::Segment { spans, .. } => spans
                 .iter()
@@ -143,8 +141,8 @@ impl Source {
         match self {
             Self::File(selection, exclusions) => {
                 let mut selection = selection.clone();
-                let footer = &selection.footer;
-                selection.series.retain(|(_, _, end)| {
+                let footer = Arc::clone(&selection.footer);
+                selection.retain(|(_, _, end)| {
                     let of_series = footer.ends.binary_search(end).ok();
                     let of_series = of_series.and_then(|at| footer.times.get(at));
                     of_series.is_none_or(|(first, last)| overlaps(*first, *last))
@@ -193,7 +191,7 @@ impl Source {
         match self {
             Self::File(selection, exclusions) => {
                 let mut selection = selection.clone();
-                selection.series.retain(|(rank, _, _)| ranks.contains(rank));
+                selection.retain(|(rank, _, _)| ranks.contains(rank));
                 (!selection.series.is_empty())
                     .then(|| Self::File(selection, exclusions.as_ref().map(Arc::clone)))
             }
@@ -352,7 +350,7 @@ pub async fn plan(
             let selection = FileSelection {
                 file,
                 footer,
-                series,
+                series: Arc::new(series),
                 fields: Arc::clone(&names),
                 time_range: range.clone(),
                 filter: None,
@@ -490,7 +488,7 @@ pub fn file_series(
     range: &RangeInclusive<i64>,
 ) -> Vec<(u32, u64, u64)> {
     let mut start = 0;
-    let mut series = Vec::new();
+    let mut series = Vec::with_capacity(footer.series.len().min(ranking.by_rank.len()));
     for (at, (number, end)) in footer.series.iter().zip(&footer.ends).enumerate() {
         // Files of older versions do not tell the times.
         let is_in_range = footer
