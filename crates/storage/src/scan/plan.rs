@@ -33,6 +33,12 @@ const BATCH_ROWS: usize = 8192;
 /// Footers read at once.
 const FOOTERS_AT_ONCE: usize = 16;
 
+/// As often as this must the series of a table be in its files, on average, before they are not looked up file by file.
+const REPEATED_SERIES: usize = 16;
+
+/// Fewer than one in so many series of a file are searched for one by one.
+const FEW_SERIES: usize = 16;
+
 /// Rows below which a group is not worth splitting.
 const SPLIT_ROWS_LEAST: u64 = 1 << 16;
 
@@ -247,22 +253,23 @@ pub async fn plan(
     let (columns, schema) = projected(request)?;
     let series = SeriesTable::ranked(&buffer.series);
     let known = &*series;
-    let all = known.ranking(
-        files
+    let of_files: usize = files.iter().map(|(_, footer)| footer.series.len()).sum();
+    let all = if of_files / REPEATED_SERIES > known.len() {
+        // Looking through the same series in file after file takes longer than taking those in that no file has.
+        known.ranking(0..known.len() as u32)
+    } else {
+        let in_files = files.iter().flat_map(|(_, footer)| &footer.series).copied();
+        let in_segments = segments
             .iter()
-            .flat_map(|(_, footer)| footer.series.iter().copied())
-            .chain(
-                segments
-                    .iter()
-                    .flat_map(|segment| segment.order().spans.iter().map(|span| span.series)),
-            ),
-    );
+            .flat_map(|segment| segment.order().spans.iter().map(|span| span.series));
+        known.ranking(in_files.chain(in_segments))
+    };
     let candidates = all.by_rank.len();
-    let ranking = match &request.series_filter {
-        None => all,
+    let (ranking, all) = match &request.series_filter {
+        None => (all, None),
         Some(_) => {
             let matching = matching_series(request, known, &all.by_rank)?;
-            known.ranking(matching.into_iter())
+            (known.ranking(matching.into_iter()), Some(all))
         }
     };
     let (output, fields) = Output::of_columns(
@@ -329,7 +336,13 @@ pub async fn plan(
     });
     for (file, footer, excluded) in files {
         let (mut series, last) = match &newest {
-            None => (file_series(&footer, &ranking, range), Vec::new()),
+            None => {
+                let series = match &all {
+                    Some(all) => chosen_series(&footer, &ranking, all, range),
+                    None => file_series(&footer, &ranking, range),
+                };
+                (series, Vec::new())
+            }
             Some(newest) => newest.of_file(&file, &footer, &ranking, excluded.as_deref()),
         };
         if let Some(excluded) = &excluded {
@@ -490,17 +503,47 @@ pub fn file_series(
     let mut start = 0;
     let mut series = Vec::with_capacity(footer.series.len().min(ranking.by_rank.len()));
     for (at, (number, end)) in footer.series.iter().zip(&footer.ends).enumerate() {
-        // Files of older versions do not tell the times.
-        let is_in_range = footer
-            .times
-            .get(at)
-            .is_none_or(|(first, last)| first <= range.end() && range.start() <= last);
-        if is_in_range && let Some(rank) = ranking.rank(*number) {
+        if is_in_range(footer, at, range)
+            && let Some(rank) = ranking.rank(*number)
+        {
             series.push((rank, start, *end));
         }
         start = *end;
     }
     series
+}
+
+/// What [`file_series`] gives, sooner when the ranking has few of the file's series. All of these are in `all`.
+fn chosen_series(
+    footer: &Footer,
+    ranking: &Ranking,
+    all: &Ranking,
+    range: &RangeInclusive<i64>,
+) -> Vec<(u32, u64, u64)> {
+    if ranking.by_rank.len() * FEW_SERIES > footer.series.len() {
+        return file_series(footer, ranking, range);
+    }
+    let mut series = Vec::new();
+    for (rank, number) in ranking.by_rank.iter().enumerate() {
+        let wanted = all.rank(*number);
+        // Files have their series in the order of keys, as rankings do.
+        let found = footer
+            .series
+            .binary_search_by_key(&wanted, |number| all.rank(*number));
+        if let Ok(at) = found {
+            let start = at.checked_sub(1).map_or(0, |before| footer.ends[before]);
+            if is_in_range(footer, at, range) {
+                series.push((rank as u32, start, footer.ends[at]));
+            }
+        }
+    }
+    series
+}
+
+/// Whether the series at a place of a file may have rows in a range of times. Files of older versions do not tell the times.
+fn is_in_range(footer: &Footer, at: usize, range: &RangeInclusive<i64>) -> bool {
+    let times = footer.times.get(at);
+    times.is_none_or(|(first, last)| first <= range.end() && range.start() <= last)
 }
 
 /// Puts sources together that may have rows of the same series and time: their times overlap, and so do their series. Keeps their order
