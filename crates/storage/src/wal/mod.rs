@@ -16,6 +16,8 @@ pub mod recover;
 
 pub mod replay;
 
+pub mod bundle;
+
 pub mod lost;
 
 use std::collections::BTreeMap;

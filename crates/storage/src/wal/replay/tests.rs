@@ -36,7 +36,7 @@ fn segment(sequences: &[u64]) -> Vec<u8> {
     bytes
 }
 
-/// Replays with two segments read ahead; gives the sequences met, too.
+/// Replays with two segments read ahead; gives the sequences met, which are the times of their rows, too.
 async fn replayed(
     source: Source,
     covered: u64,
@@ -47,11 +47,15 @@ async fn replayed(
         read_ahead: 2,
         ..LogSettings::default()
     };
-    let mut replay = Replay::new(source, 1, covered, settings);
+    let mut replay = Replay::new(source, 1, covered, Arc::from([]), settings);
     let mut met = Vec::new();
-    let mut apply = async |sequence, batches: Vec<DecodedBatch>| {
-        assert_eq!(batches[0].times, [sequence as i64]);
-        met.push(sequence);
+    let mut apply = async |bundle: Bundle| {
+        let rows = &bundle.tables[0].segment;
+        let sequences = rows.batch.times.iter().map(|time| *time as u64);
+        let first = met.len();
+        met.extend(sequences);
+        let ends = (bundle.first_sequence, bundle.last_sequence);
+        assert_eq!((met[first], met[met.len() - 1]), ends);
         Ok(())
     };
     replay.all(&Tasks::new(), &mut apply).await?;
@@ -125,15 +129,17 @@ async fn damage_costs_what_it_hit_and_is_told_apart() {
         )
     );
     // What files cover already is not even decoded: its damage is past.
-    assert!(read_segment(&in_payload, 2).damage.is_empty());
+    let read = read_segment(&in_payload, 2, |_, _| Ok(())).expect("nothing refuses");
+    assert!(read.damage.is_empty());
 }
 
 #[tokio::test]
 async fn a_refusal_of_a_write_stops_the_replay() {
     let folder = tempfile::tempdir().expect("folder");
     fs::write(folder.path().join("00000000001.wal"), segment(&[1, 2])).expect("write");
-    let mut replay = Replay::new(folder_source(&folder), 1, 0, LogSettings::default());
-    let mut refuse = async |_, _| Err(Error::unavailable("no room"));
+    let settings = LogSettings::default();
+    let mut replay = Replay::new(folder_source(&folder), 1, 0, Arc::from([]), settings);
+    let mut refuse = async |_| Err(Error::unavailable("no room"));
     let outcome = replay.all(&Tasks::new(), &mut refuse).await;
     assert_eq!(outcome.expect_err("refused").kind(), ErrorKind::Unavailable);
 }
