@@ -152,14 +152,15 @@ async fn a_write_that_comes_again_later_is_left_out() {
         ("00000000002.wal", &[3, 3, 4]),
         ("00000000003.wal", &[1, 2]),
         ("00000000004.wal", &[5]),
+        ("00000000005.wal", &[5, 6]),
     ] {
         fs::write(folder.path().join(name), segment(sequences)).expect("write");
     }
     let source = folder_source(&folder);
     let (sealed, highest, met) = replayed(source.clone(), 0, false).await.expect("replay");
-    assert_eq!((highest, met), (5, vec![1, 2, 3, 4, 5]));
+    assert_eq!((highest, met), (6, vec![1, 2, 3, 4, 5, 6]));
     let damaged: Vec<bool> = sealed.segments.values().map(|s| s.damaged).collect();
-    assert_eq!(damaged, [false, true, true, false]);
+    assert_eq!(damaged, [false, true, true, false, true]);
     let refusal = replayed(source, 0, true).await.expect_err("again");
     assert_eq!(refusal.kind(), ErrorKind::Corrupt);
 }
