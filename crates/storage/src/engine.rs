@@ -22,12 +22,13 @@ use crate::live::Live;
 use crate::manifest::ManifestLog;
 use crate::paths::Paths;
 use crate::persist::persister::Persister;
-use crate::wal::bundle::Bundle;
+use crate::wal::bundle::{Bundle, Bundling};
 use crate::wal::folder::FolderLock;
 use crate::wal::format::v1::Payload;
 use crate::wal::lost::Lost;
 use crate::wal::recover::{Recovery, recover};
-use crate::wal::{LogSettings, Wal};
+use crate::wal::replay::Rules;
+use crate::wal::{BUNDLE_BYTES_MAX, LogSettings, Wal};
 use crate::{
     CompactionEvent, DeleteRequest, Deleted, Error, Scan, ScanRequest, WriteError, WriteOutcome,
     WriteRequest, compact, delete, scan,
@@ -181,6 +182,8 @@ impl Engine {
 
         let started = world.clock.monotonic();
         let bytes_max = config.memory.buffer_bytes_max as u64;
+        let replay_bytes_max = bytes_max.saturating_add(config.memory.replay_bytes_more as u64);
+        let bundle_bytes_max = (replay_bytes_max / 4).min(BUNDLE_BYTES_MAX as u64);
         let deletes = live.tombstones().await;
         let mut cuts: Vec<u64> = deletes.iter().map(|delete| delete.sequence).collect();
         cuts.sort_unstable();
@@ -188,12 +191,16 @@ impl Engine {
             lock,
             paths: &paths,
             epoch,
-            covered,
-            cuts: cuts.into(),
+            rules: Rules {
+                covered,
+                bundling: Bundling {
+                    cuts: cuts.into(),
+                    bytes_max: bundle_bytes_max as usize,
+                },
+            },
             settings: config.log,
             world: &world,
         };
-        let replay_bytes_max = bytes_max.saturating_add(config.memory.replay_bytes_more as u64);
         let recovered = recover(recovery, async |bundle| {
             let through = bundle.last_sequence;
             add_known(&buffer, &catalog, bundle)?;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use catalog::{DatabaseId, TableId};
 use hashbrown::HashMap;
 
-use super::FLUSH_BYTES_MAX;
 use super::format::v1::DecodedBatch;
 use crate::Error;
 use crate::batch::Batch;
@@ -44,11 +43,19 @@ pub struct Unreadable {
     pub rows: usize,
 }
 
+/// What may be put together.
+#[derive(Clone, Debug)]
+pub struct Bundling {
+    /// Sequences of deletes, ascending: writes up to one stay apart from later ones.
+    pub cuts: Arc<[u64]>,
+    /// Of a bundle of more than one write.
+    pub bytes_max: usize,
+}
+
 /// Puts writes together.
 #[derive(Debug)]
 pub struct Bundler {
-    /// Sequences whose writes, and those before, stay apart from later ones; ascending.
-    cuts: Arc<[u64]>,
+    bundling: Bundling,
     gathering: Option<Gathering>,
     pub finished: VecDeque<Bundle>,
     pub unreadable: Vec<Unreadable>,
@@ -75,10 +82,9 @@ struct GatheringTable {
 }
 
 impl Bundler {
-    /// `cuts` are the sequences of deletes, ascending: rows before and after one are never put together.
-    pub fn new(cuts: Arc<[u64]>) -> Self {
+    pub fn new(bundling: Bundling) -> Self {
         Self {
-            cuts,
+            bundling,
             gathering: None,
             finished: VecDeque::new(),
             unreadable: Vec::new(),
@@ -93,7 +99,7 @@ impl Bundler {
         let has_room = self
             .gathering
             .as_ref()
-            .is_none_or(|gathering| gathering.has_room(sequence, bytes, &batches, &self.cuts));
+            .is_none_or(|gathering| gathering.has_room(sequence, bytes, &batches, &self.bundling));
         if !has_room {
             self.finish()?;
         }
@@ -142,8 +148,9 @@ impl Gathering {
         sequence: u64,
         bytes: usize,
         batches: &[DecodedBatch],
-        cuts: &[u64],
+        bundling: &Bundling,
     ) -> bool {
+        let cuts = &bundling.cuts;
         let cut = cuts.partition_point(|cut| *cut < self.last_sequence);
         let is_cut = cuts.get(cut).is_some_and(|cut| *cut < sequence);
         let fits = |batch: &DecodedBatch| {
@@ -153,7 +160,7 @@ impl Gathering {
                 .map_or(0, |at| self.tables[*at].rows);
             rows == 0 || rows + batch.times.len() <= SEGMENT_ROWS_MAX
         };
-        !is_cut && self.bytes + bytes <= FLUSH_BYTES_MAX && batches.iter().all(fits)
+        !is_cut && self.bytes + bytes <= bundling.bytes_max && batches.iter().all(fits)
     }
 
     fn table(&mut self, batch: &DecodedBatch) -> &mut GatheringTable {

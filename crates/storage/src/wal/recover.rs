@@ -14,7 +14,7 @@ use super::bundle::Bundle;
 use super::folder::{FolderLock, FolderLog};
 use super::format::v1::{SegmentHeader, encode_segment_header};
 use super::objects::{ObjectLog, taken_over};
-use super::replay::{Replay, Source};
+use super::replay::{Replay, Rules, Source};
 use super::{LogSettings, Place};
 use crate::Error;
 use crate::paths::Paths;
@@ -30,10 +30,7 @@ pub struct Recovery<'a> {
     pub paths: &'a Paths,
     /// Of this process.
     pub epoch: u64,
-    /// Writes up to here are in files.
-    pub covered: u64,
-    /// Sequences of deletes, ascending: rows before and after one stay apart.
-    pub cuts: Arc<[u64]>,
+    pub rules: Rules,
     pub settings: LogSettings,
     pub world: &'a World,
 }
@@ -62,13 +59,8 @@ pub async fn recover(
         Some(lock) => Source::Folder(Arc::from(lock.folder())),
         None => Source::Objects(world.store.clone(), recovery.paths.clone()),
     };
-    let mut replay = Replay::new(
-        source,
-        recovery.epoch,
-        recovery.covered,
-        Arc::clone(&recovery.cuts),
-        recovery.settings,
-    );
+    let rules = recovery.rules.clone();
+    let mut replay = Replay::new(source, recovery.epoch, rules, recovery.settings);
     replay.all(&world.tasks, &mut apply).await?;
     let segments = replay.sealed.segments.len();
     let place = match recovery.lock {

@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 use runtime::Tasks;
 use runtime::object_store::{Store, cas, store_error};
 
-use super::bundle::{Bundle, Bundler, Unreadable};
+use super::bundle::{Bundle, Bundler, Bundling, Unreadable};
 use super::format::v1::{DecodedBatch, SEGMENT_HEADER_BYTES, decode_segment_header, next_frame};
 use super::objects::taken_over;
 use super::{LogSettings, Sealed, SealedSegment};
@@ -192,19 +192,18 @@ struct Replayed {
     unreadable: Vec<Unreadable>,
 }
 
-/// What is to be done with writes.
+/// Which writes are wanted, and how they are put together.
 #[derive(Clone, Debug)]
-struct Rules {
+pub struct Rules {
     /// Writes up to here are in files.
-    covered: u64,
-    /// Sequences of deletes, ascending: what comes before one is not put together with what comes after it.
-    cuts: Arc<[u64]>,
+    pub covered: u64,
+    pub bundling: Bundling,
 }
 
 impl Rules {
     /// What a segment has for a buffer that has the writes up to `applied`. Pure.
     fn replayed(&self, bytes: &[u8], applied: u64) -> Result<Replayed, Error> {
-        let mut bundler = Bundler::new(Arc::clone(&self.cuts));
+        let mut bundler = Bundler::new(self.bundling.clone());
         let mut repeated = Vec::new();
         let mut last = applied;
         let read = read_segment(bytes, self.covered, |sequence, batches| {
@@ -259,19 +258,13 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A replay for the process of `epoch` of what is above sequence `covered`. Writes before and after one of `cuts`, which ascend,
-    /// are not put together.
-    pub fn new(
-        source: Source,
-        epoch: u64,
-        covered: u64,
-        cuts: Arc<[u64]>,
-        settings: LogSettings,
-    ) -> Self {
+    /// A replay for the process of `epoch`.
+    pub fn new(source: Source, epoch: u64, rules: Rules, settings: LogSettings) -> Self {
+        let covered = rules.covered;
         Self {
             source,
             epoch,
-            rules: Rules { covered, cuts },
+            rules,
             fail_on_damage: settings.fail_on_damage,
             read_ahead: settings.read_ahead.max(1),
             applied: covered,

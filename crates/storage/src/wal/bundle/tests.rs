@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use catalog::{ColumnId, DatabaseId, TableId};
 
+use super::super::BUNDLE_BYTES_MAX;
 use super::*;
 use crate::series::encode_series_key;
 
@@ -38,8 +39,15 @@ fn many(table: u32, count: usize) -> DecodedBatch {
     rows(table, 2, &of_series)
 }
 
+fn bundler(cuts: &[u64], bytes_max: usize) -> Bundler {
+    Bundler::new(Bundling {
+        cuts: cuts.into(),
+        bytes_max,
+    })
+}
+
 fn bundled(cuts: &[u64], writes: Vec<(u64, Vec<DecodedBatch>)>) -> (Vec<Bundle>, Vec<Unreadable>) {
-    let mut bundler = Bundler::new(cuts.into());
+    let mut bundler = bundler(cuts, BUNDLE_BYTES_MAX);
     for (sequence, batches) in writes {
         bundler.add(sequence, batches).expect("columns of one type");
     }
@@ -138,6 +146,18 @@ fn deletes_and_size_keep_writes_apart() {
         ],
     );
     assert_eq!(sequences(&bundles), [(1, 3), (4, 4), (5, 5), (6, 6)]);
+
+    let size = bytes_of(&one()[0]);
+    let mut three = bundler(&[], 3 * size);
+    for sequence in 1..=7 {
+        three.add(sequence, one()).expect("columns of one type");
+    }
+    three
+        .add(8, vec![many(1, 50)])
+        .expect("more than the bound");
+    three.finish().expect("columns of one type");
+    let bundles: Vec<Bundle> = three.finished.into();
+    assert_eq!(sequences(&bundles), [(1, 3), (4, 6), (7, 7), (8, 8)]);
 }
 
 #[test]
@@ -165,7 +185,7 @@ fn a_key_that_is_none_costs_the_rows_it_came_with() {
 fn columns_that_changed_their_type_are_refused() {
     let mut other = rows(1, 2, &[("a", 1)]);
     other.columns[0].1 = Arc::new(arrow::array::BooleanArray::from(vec![true]));
-    let mut bundler = Bundler::new(Arc::from([]));
+    let mut bundler = bundler(&[], BUNDLE_BYTES_MAX);
     bundler.add(1, vec![other]).expect("one write");
     bundler
         .add(2, vec![rows(1, 2, &[("a", 2)])])

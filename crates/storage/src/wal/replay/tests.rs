@@ -36,6 +36,14 @@ fn segment(sequences: &[u64]) -> Vec<u8> {
     bytes
 }
 
+fn rules(covered: u64) -> Rules {
+    let bundling = Bundling {
+        cuts: Arc::from([]),
+        bytes_max: 1 << 20,
+    };
+    Rules { covered, bundling }
+}
+
 /// Replays with two segments read ahead; gives the sequences met, which are the times of their rows, too.
 async fn replayed(
     source: Source,
@@ -47,7 +55,7 @@ async fn replayed(
         read_ahead: 2,
         ..LogSettings::default()
     };
-    let mut replay = Replay::new(source, 1, covered, Arc::from([]), settings);
+    let mut replay = Replay::new(source, 1, rules(covered), settings);
     let mut met = Vec::new();
     let mut apply = async |bundle: Bundle| {
         let rows = &bundle.tables[0].segment;
@@ -138,7 +146,7 @@ async fn a_refusal_of_a_write_stops_the_replay() {
     let folder = tempfile::tempdir().expect("folder");
     fs::write(folder.path().join("00000000001.wal"), segment(&[1, 2])).expect("write");
     let settings = LogSettings::default();
-    let mut replay = Replay::new(folder_source(&folder), 1, 0, Arc::from([]), settings);
+    let mut replay = Replay::new(folder_source(&folder), 1, rules(0), settings);
     let mut refuse = async |_| Err(Error::unavailable("no room"));
     let outcome = replay.all(&Tasks::new(), &mut refuse).await;
     assert_eq!(outcome.expect_err("refused").kind(), ErrorKind::Unavailable);
