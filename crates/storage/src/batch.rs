@@ -51,20 +51,10 @@ impl Batch {
         let first = batches
             .first()
             .ok_or_else(|| Error::internal("no batches to put together"))?;
-        let rows = batches.iter().map(|batch| batch.rows()).sum();
-        let mut series: Vec<u32> = Vec::with_capacity(rows);
-        let mut times: Vec<i64> = Vec::with_capacity(rows);
-        let mut ids: Vec<ColumnId> = Vec::new();
-        for batch in batches {
-            series.extend_from_slice(&batch.series);
-            times.extend_from_slice(&batch.times);
-            ids.extend(batch.columns.iter().map(|(id, _)| *id));
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        let columns = ids
+        let (series, times) = Self::concatenate_rows(batches);
+        let columns = Self::column_ids(batches)
             .into_iter()
-            .map(|id| Ok((id, concatenate_column(batches, id)?)))
+            .map(|id| Ok((id, Self::concatenate_column(batches, id)?)))
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Batch {
             database: first.database,
@@ -74,25 +64,53 @@ impl Batch {
             columns,
         })
     }
-}
 
-fn concatenate_column(batches: &[&Batch], id: ColumnId) -> Result<ArrayRef, Error> {
-    let data_type = batches
-        .iter()
-        .find_map(|batch| batch.column(id))
-        .map(|values| values.data_type().clone())
-        .ok_or_else(|| Error::internal(format!("column {} has no values", id.0)))?;
-    let parts: Vec<ArrayRef> = batches
-        .iter()
-        .map(|batch| match batch.column(id) {
-            Some(values) => ArrayRef::clone(values),
-            None => new_null_array(&data_type, batch.rows()),
+    /// Series and time of all rows of `batches`, one after the other.
+    pub fn concatenate_rows(batches: &[&Batch]) -> (Vec<u32>, Vec<i64>) {
+        let rows = batches.iter().map(|batch| batch.rows()).sum();
+        let mut series: Vec<u32> = Vec::with_capacity(rows);
+        let mut times: Vec<i64> = Vec::with_capacity(rows);
+        for batch in batches {
+            series.extend_from_slice(&batch.series);
+            times.extend_from_slice(&batch.times);
+        }
+        (series, times)
+    }
+
+    /// The columns that any of `batches` has, in order.
+    pub fn column_ids(batches: &[&Batch]) -> Vec<ColumnId> {
+        let mut ids: Vec<ColumnId> = Vec::new();
+        for batch in batches {
+            // Most have the columns of the one before.
+            let given = batch.columns.iter().map(|(id, _)| id);
+            if !given.clone().eq(ids.iter()) {
+                ids.extend(given);
+                ids.sort_unstable();
+                ids.dedup();
+            }
+        }
+        ids
+    }
+
+    /// One column of all rows of `batches`, one after the other. Errors: `Internal`, as for [`Batch::concatenate`].
+    pub fn concatenate_column(batches: &[&Batch], id: ColumnId) -> Result<ArrayRef, Error> {
+        let data_type = batches
+            .iter()
+            .find_map(|batch| batch.column(id))
+            .map(|values| values.data_type().clone())
+            .ok_or_else(|| Error::internal(format!("column {} has no values", id.0)))?;
+        let parts: Vec<ArrayRef> = batches
+            .iter()
+            .map(|batch| match batch.column(id) {
+                Some(values) => ArrayRef::clone(values),
+                None => new_null_array(&data_type, batch.rows()),
+            })
+            .collect();
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        concat(&parts).map_err(|cause| {
+            Error::internal(format!("cannot put column {} together", id.0)).with_source(cause)
         })
-        .collect();
-    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-    concat(&parts).map_err(|cause| {
-        Error::internal(format!("cannot put column {} together", id.0)).with_source(cause)
-    })
+    }
 }
 
 /// Bytes of the longest string of a column; 0 for columns of other types.

@@ -22,11 +22,13 @@ use crate::live::Live;
 use crate::manifest::ManifestLog;
 use crate::paths::Paths;
 use crate::persist::persister::Persister;
+use crate::wal::bundle::{Bundle, Bundling};
 use crate::wal::folder::FolderLock;
-use crate::wal::format::v1::{DecodedBatch, Payload};
+use crate::wal::format::v1::Payload;
 use crate::wal::lost::Lost;
 use crate::wal::recover::{Recovery, recover};
-use crate::wal::{LogSettings, Wal};
+use crate::wal::replay::Rules;
+use crate::wal::{BUNDLE_BYTES_MAX, LogSettings, Wal};
 use crate::{
     CompactionEvent, DeleteRequest, Deleted, Error, Scan, ScanRequest, WriteError, WriteOutcome,
     WriteRequest, compact, delete, scan,
@@ -180,21 +182,32 @@ impl Engine {
 
         let started = world.clock.monotonic();
         let bytes_max = config.memory.buffer_bytes_max as u64;
+        let replay_bytes_max = bytes_max.saturating_add(config.memory.replay_bytes_more as u64);
+        let bundle_bytes_max = (replay_bytes_max / 4).min(BUNDLE_BYTES_MAX as u64);
+        let deletes = live.tombstones().await;
+        let mut cuts: Vec<u64> = deletes.iter().map(|delete| delete.sequence).collect();
+        cuts.sort_unstable();
         let recovery = Recovery {
             lock,
             paths: &paths,
             epoch,
-            covered,
+            rules: Rules {
+                covered,
+                bundling: Bundling {
+                    cuts: cuts.into(),
+                    bytes_max: bundle_bytes_max as usize,
+                },
+            },
             settings: config.log,
             world: &world,
         };
-        let replay_bytes_max = bytes_max.saturating_add(config.memory.replay_bytes_more as u64);
-        let recovered = recover(recovery, async |sequence, batches| {
-            buffer.apply(sequence, known_batches(&buffer, &catalog, batches))?;
+        let recovered = recover(recovery, async |bundle| {
+            let through = bundle.last_sequence;
+            add_known(&buffer, &catalog, bundle)?;
             if buffer.bytes() > replay_bytes_max {
                 // A log larger than memory must not stop a start.
                 buffer.freeze();
-                persister.persist_frozen(sequence).await?;
+                persister.persist_frozen(through).await?;
             }
             Ok(())
         })
@@ -495,46 +508,35 @@ impl Engine {
     }
 }
 
-/// Log batches with the numbers their series have now. Rows of tables that are gone are left out, with a word in the log.
-fn known_batches(buffer: &Buffer, catalog: &Catalog, batches: Vec<DecodedBatch>) -> Vec<Batch> {
+/// Adds what the log has, with the numbers its series have now. Rows of tables that are gone are left out, with a word in the log.
+fn add_known(buffer: &Buffer, catalog: &Catalog, bundle: Bundle) -> Result<(), Error> {
     let snapshot = catalog.snapshot();
-    batches
-        .into_iter()
-        .filter_map(|batch| {
-            if snapshot.table_by_id(batch.table).is_none() {
-                tracing::warn!(
-                    table = batch.table.0,
-                    rows = batch.times.len(),
-                    "the log has rows of a table that is gone"
-                );
-                return None;
-            }
-            let table = buffer.table(batch.database, batch.table);
+    for rows in bundle.tables {
+        let mut segment = rows.segment;
+        if snapshot.table_by_id(rows.table).is_none() {
+            tracing::warn!(
+                table = rows.table.0,
+                rows = segment.rows(),
+                "the log has rows of a table that is gone"
+            );
+            continue;
+        }
+        let table = buffer.table(rows.database, rows.table);
+        let numbers: Option<Vec<u32>> = {
             let mut known = table.series_mut();
-            let numbers: Option<Vec<u32>> = batch
-                .series_keys
-                .iter()
-                .map(|key| known.intern(key))
-                .collect();
-            let Some(numbers) = numbers else {
-                tracing::error!(
-                    table = batch.table.0,
-                    rows = batch.times.len(),
-                    "the log has series keys that cannot be read; their rows are left out"
-                );
-                return None;
-            };
-            Some(Batch {
-                database: batch.database,
-                table: batch.table,
-                series: batch
-                    .series
-                    .iter()
-                    .map(|at| numbers[*at as usize])
-                    .collect(),
-                times: batch.times.into(),
-                columns: batch.columns,
-            })
-        })
-        .collect()
+            let keys = rows.series_keys.iter();
+            keys.map(|key| known.intern(key)).collect()
+        };
+        let Some(numbers) = numbers else {
+            tracing::error!(
+                table = rows.table.0,
+                rows = segment.rows(),
+                "there are no numbers left for series of the log; their rows are left out"
+            );
+            continue;
+        };
+        segment.renumber(&numbers);
+        buffer.add(&table, segment)?;
+    }
+    Ok(())
 }

@@ -23,7 +23,7 @@ use crate::series::SeriesTable;
 use segment::Segment;
 
 /// Rows above which segments are not put together any more.
-const SEGMENT_ROWS_MAX: usize = 1 << 17;
+pub const SEGMENT_ROWS_MAX: usize = 1 << 17;
 
 /// Rows from which on a segment has its rows in order: few larger ones come after it.
 const SORTED_ROWS_LEAST: usize = 1 << 15;
@@ -222,24 +222,29 @@ impl Buffer {
     pub fn apply(&self, sequence: u64, batches: Vec<Batch>) -> Result<(), Error> {
         for batch in batches {
             let table = self.table(batch.database, batch.table);
-            let Some(segment) = segment(batch, sequence, sequence)? else {
-                continue;
-            };
-            self.rows
-                .fetch_add(segment.rows() as u64, Ordering::Relaxed);
-            let view = table.view();
-            let mut tail = view.tail.clone();
-            let before: usize = tail.iter().map(|segment| segment.bytes()).sum();
-            tail.push(Arc::new(segment));
-            coalesce(&mut tail, |earlier, later| {
-                table.is_cut(&view, earlier.last_sequence, later.first_sequence)
-            })?;
-            drop(view);
-            let after: usize = tail.iter().map(|segment| segment.bytes()).sum();
-            self.bytes.fetch_add(after as u64, Ordering::Relaxed);
-            self.bytes.fetch_sub(before as u64, Ordering::Relaxed);
-            table.change(|view| view.tail = tail);
+            if let Some(segment) = segment(&[&batch], sequence, sequence)? {
+                self.add(&table, segment)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Makes the rows of one or more writes of a table visible. Called as [`Buffer::apply`] is.
+    pub fn add(&self, table: &TableBuffer, segment: Segment) -> Result<(), Error> {
+        self.rows
+            .fetch_add(segment.rows() as u64, Ordering::Relaxed);
+        let view = table.view();
+        let mut tail = view.tail.clone();
+        let before: usize = tail.iter().map(|segment| segment.bytes()).sum();
+        tail.push(Arc::new(segment));
+        coalesce(&mut tail, |earlier, later| {
+            table.is_cut(&view, earlier.last_sequence, later.first_sequence)
+        })?;
+        drop(view);
+        let after: usize = tail.iter().map(|segment| segment.bytes()).sum();
+        self.bytes.fetch_add(after as u64, Ordering::Relaxed);
+        self.bytes.fetch_sub(before as u64, Ordering::Relaxed);
+        table.change(|view| view.tail = tail);
         Ok(())
     }
 
@@ -294,15 +299,23 @@ impl Buffer {
     }
 }
 
-fn segment(
-    batch: Batch,
+/// A segment of the rows of some batches of one table; `None` without rows.
+///
+/// Errors: `Internal` when a column has different types, which the catalog rules out.
+pub fn segment(
+    parts: &[&Batch],
     first_sequence: u64,
     last_sequence: u64,
 ) -> Result<Option<Segment>, Error> {
-    match batch.rows() >= SORTED_ROWS_LEAST {
-        true => Segment::sorted(batch, first_sequence, last_sequence),
-        false => Ok(Segment::new(batch, first_sequence, last_sequence)),
+    let rows: usize = parts.iter().map(|batch| batch.rows()).sum();
+    if rows >= SORTED_ROWS_LEAST {
+        return Segment::sorted(parts, first_sequence, last_sequence);
     }
+    let batch = match parts {
+        [batch] => Batch::clone(batch),
+        parts => Batch::concatenate(parts)?,
+    };
+    Ok(Segment::new(batch, first_sequence, last_sequence))
 }
 
 /// Puts small segments at the end together, so that there are few: each is more than twice as large as what follows it.
@@ -333,7 +346,7 @@ fn coalesce(
     let batches: Vec<&Batch> = parts.iter().map(|segment| &segment.batch).collect();
     let first = parts[0].first_sequence;
     let last = parts[parts.len() - 1].last_sequence;
-    tail.extend(segment(Batch::concatenate(&batches)?, first, last)?.map(Arc::new));
+    tail.extend(segment(&batches, first, last)?.map(Arc::new));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, UInt32Array};
+use arrow::array::UInt32Array;
 use arrow::compute::take;
 use catalog::ColumnId;
 
@@ -26,12 +26,12 @@ pub struct Segment {
 }
 
 /// How the rows of a segment stand when sorted by series and time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Order {
-    /// Row numbers, sorted by series number, then time, then as written. Empty when the rows stand so themselves, and none is a version
+    /// Row numbers: series by series, each by time, then as written. Empty when the rows stand so themselves, and none is a version
     /// of another.
     pub rows: Vec<u32>,
-    /// Where each series is in `rows`, in the order of series numbers.
+    /// Where each series is in `rows`, one after the other.
     pub spans: Vec<SeriesSpan>,
 }
 
@@ -62,33 +62,39 @@ impl Segment {
         })
     }
 
-    /// A segment whose rows are put in order at once, so that reading a series reads neighbours: worth it for segments that stay.
+    /// A segment of the rows of some batches of one table, put in order at once, so that reading a series reads neighbours: worth it
+    /// for segments that stay. Column by column, so that little is held twice. `None` without rows.
     ///
-    /// Errors: `Internal` when a column cannot be put in order.
+    /// Errors: `Internal` when a column cannot be put in order, or has different types.
     pub fn sorted(
-        mut batch: Batch,
+        parts: &[&Batch],
         first_sequence: u64,
         last_sequence: u64,
     ) -> Result<Option<Self>, Error> {
-        let mut order = sort(&batch.series, &batch.times);
-        let rows = UInt32Array::from(std::mem::take(&mut order.rows));
-        let gathered = |values: &ArrayRef| {
-            take(values, &rows, None)
-                .map_err(|cause| Error::internal("cannot sort buffered rows").with_source(cause))
+        let Some(first) = parts.first() else {
+            return Ok(None);
         };
-        batch.times = rows
-            .values()
-            .iter()
-            .map(|row| batch.times[*row as usize])
-            .collect();
-        batch.series = rows
-            .values()
-            .iter()
-            .map(|row| batch.series[*row as usize])
-            .collect();
-        for (_, values) in &mut batch.columns {
-            *values = gathered(values)?;
-        }
+        let (series, times) = Batch::concatenate_rows(parts);
+        let mut order = sort(&series, &times);
+        let rows = UInt32Array::from(std::mem::take(&mut order.rows));
+        let columns = Batch::column_ids(parts)
+            .into_iter()
+            .map(|id| {
+                let values = Batch::concatenate_column(parts, id)?;
+                let gathered = take(&values, &rows, None).map_err(|cause| {
+                    Error::internal("cannot sort buffered rows").with_source(cause)
+                })?;
+                Ok((id, gathered))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let positions = rows.values().iter();
+        let batch = Batch {
+            database: first.database,
+            table: first.table,
+            times: positions.clone().map(|row| times[*row as usize]).collect(),
+            series: positions.map(|row| series[*row as usize]).collect(),
+            columns,
+        };
         let has_versions = order.spans.iter().any(|span| {
             let times = &batch.times[span.start as usize..span.end as usize];
             times.windows(2).any(|pair| pair[0] == pair[1])
@@ -102,6 +108,18 @@ impl Segment {
                 ..segment
             }),
         )
+    }
+
+    /// Gives its series other numbers: `numbers` has one for each number up to the highest, no two the same.
+    pub fn renumber(&mut self, numbers: &[u32]) {
+        let renumbered = |number: u32| numbers[number as usize];
+        let series = self.batch.series.iter();
+        self.batch.series = series.map(|number| renumbered(*number)).collect();
+        if let Some(order) = self.order.get_mut() {
+            for span in &mut Arc::make_mut(order).spans {
+                span.series = renumbered(span.series);
+            }
+        }
     }
 
     pub fn rows(&self) -> usize {

@@ -16,6 +16,8 @@ pub mod recover;
 
 pub mod replay;
 
+pub mod bundle;
+
 pub mod lost;
 
 use std::collections::BTreeMap;
@@ -40,6 +42,9 @@ const QUEUE_BYTES_MAX: usize = 256 << 20;
 
 /// Bytes of rows that one flush takes, if there is more than one write: what a start must hold at once to read it back.
 const FLUSH_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of rows that a start puts together before they are in the buffer, if there is more than one write.
+pub const BUNDLE_BYTES_MAX: usize = FLUSH_BYTES_MAX;
 
 /// Bytes of waiting writes for which a flush begins before its time.
 const HURRY_BYTES: usize = FLUSH_BYTES_MAX / 2;

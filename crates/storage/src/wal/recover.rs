@@ -10,10 +10,11 @@ use runtime::World;
 use runtime::object_store::cas::{self, Created};
 use tokio::runtime::Handle;
 
+use super::bundle::Bundle;
 use super::folder::{FolderLock, FolderLog};
-use super::format::v1::{DecodedBatch, SegmentHeader, encode_segment_header};
+use super::format::v1::{SegmentHeader, encode_segment_header};
 use super::objects::{ObjectLog, taken_over};
-use super::replay::{Replay, Source};
+use super::replay::{Replay, Rules, Source};
 use super::{LogSettings, Place};
 use crate::Error;
 use crate::paths::Paths;
@@ -29,8 +30,7 @@ pub struct Recovery<'a> {
     pub paths: &'a Paths,
     /// Of this process.
     pub epoch: u64,
-    /// Writes up to here are in files.
-    pub covered: u64,
+    pub rules: Rules,
     pub settings: LogSettings,
     pub world: &'a World,
 }
@@ -46,20 +46,21 @@ pub struct Recovered {
     pub highest_sequence: u64,
 }
 
-/// Gives each write above the covered sequence to `apply`, in order, and makes the log this process's own.
+/// Gives all writes above the covered sequence to `apply`, in order, and makes the log this process's own.
 ///
 /// Errors: `Conflict` when a newer process has taken the log over meanwhile, `Corrupt` for damage where that is asked for,
 /// `Unavailable`.
 pub async fn recover(
     recovery: Recovery<'_>,
-    mut apply: impl AsyncFnMut(u64, Vec<DecodedBatch>) -> Result<(), Error>,
+    mut apply: impl AsyncFnMut(Bundle) -> Result<(), Error>,
 ) -> Result<Recovered, Error> {
     let world = recovery.world;
     let source = match &recovery.lock {
         Some(lock) => Source::Folder(Arc::from(lock.folder())),
         None => Source::Objects(world.store.clone(), recovery.paths.clone()),
     };
-    let mut replay = Replay::new(source, recovery.epoch, recovery.covered, recovery.settings);
+    let rules = recovery.rules.clone();
+    let mut replay = Replay::new(source, recovery.epoch, rules, recovery.settings);
     replay.all(&world.tasks, &mut apply).await?;
     let segments = replay.sealed.segments.len();
     let place = match recovery.lock {
@@ -95,7 +96,7 @@ pub async fn recover(
 async fn fence(
     replay: &mut Replay,
     recovery: &Recovery<'_>,
-    apply: &mut impl AsyncFnMut(u64, Vec<DecodedBatch>) -> Result<(), Error>,
+    apply: &mut impl AsyncFnMut(Bundle) -> Result<(), Error>,
 ) -> Result<u64, Error> {
     let store = &recovery.world.store;
     let mut vanished = 0;

@@ -1,7 +1,8 @@
 //! Reading the log back at start: every frame above what files already cover, in order.
 //!
-//! A few segments are read and decoded ahead while one is applied. Damage is reported with segment and offset and costs only what
-//! it hit: a torn end (a flush that was never acknowledged) ends its segment; a damaged frame with a sound header is passed over.
+//! A few segments are read, decoded and put together in bundles ahead, side by side, while what was read before is given on in order.
+//! Damage is reported with segment and offset and costs only what it hit: a torn end (a flush that was never acknowledged) ends its
+//! segment; a damaged frame with a sound header is passed over.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -14,6 +15,7 @@ use futures::TryStreamExt;
 use runtime::Tasks;
 use runtime::object_store::{Store, cas, store_error};
 
+use super::bundle::{Bundle, Bundler, Bundling, Unreadable};
 use super::format::v1::{DecodedBatch, SEGMENT_HEADER_BYTES, decode_segment_header, next_frame};
 use super::objects::taken_over;
 use super::{LogSettings, Sealed, SealedSegment};
@@ -107,15 +109,13 @@ fn folder_segments(folder: &Path) -> io::Result<Vec<Found>> {
     Ok(segments)
 }
 
-/// What one segment held.
+/// What one segment held, beside its writes.
 #[derive(Debug, Default)]
-pub struct Replayed {
+pub struct SegmentRead {
     /// Of the whole segment.
     pub bytes: usize,
     /// Of the process that wrote it; `None` when that cannot be read.
     pub epoch: Option<u64>,
-    /// Above the covered sequence, in order.
-    pub writes: Vec<(u64, Vec<DecodedBatch>)>,
     /// Of any frame in it, covered or not; 0 when it has none.
     pub last_sequence: u64,
     pub damage: Vec<Damage>,
@@ -131,42 +131,46 @@ pub struct Damage {
     pub ends_segment: bool,
 }
 
-/// Reads a segment's frames above `covered`. Pure.
-pub fn read_segment(bytes: &[u8], covered: u64) -> Replayed {
-    let mut replayed = Replayed {
+/// Reads a segment's frames above `covered` and gives each write to `take`, which may refuse it and so end the reading. Pure.
+pub fn read_segment(
+    bytes: &[u8],
+    covered: u64,
+    mut take: impl FnMut(u64, Vec<DecodedBatch>) -> Result<(), Error>,
+) -> Result<SegmentRead, Error> {
+    let mut read = SegmentRead {
         bytes: bytes.len(),
-        ..Replayed::default()
+        ..SegmentRead::default()
     };
     match decode_segment_header(bytes) {
-        Ok(header) => replayed.epoch = Some(header.epoch),
+        Ok(header) => read.epoch = Some(header.epoch),
         Err(error) => {
-            replayed.damage.push(Damage {
+            read.damage.push(Damage {
                 offset: 0,
                 error,
                 ends_segment: true,
             });
-            return replayed;
+            return Ok(read);
         }
     }
     let mut offset = SEGMENT_HEADER_BYTES;
     loop {
         let frame = match next_frame(&bytes[offset..]) {
             Ok(Some(frame)) => frame,
-            Ok(None) => return replayed,
+            Ok(None) => return Ok(read),
             Err(error) => {
-                replayed.damage.push(Damage {
+                read.damage.push(Damage {
                     offset,
                     error,
                     ends_segment: true,
                 });
-                return replayed;
+                return Ok(read);
             }
         };
-        replayed.last_sequence = replayed.last_sequence.max(frame.sequence);
+        read.last_sequence = read.last_sequence.max(frame.sequence);
         if frame.sequence > covered {
             match frame.decode() {
-                Ok(batches) => replayed.writes.push((frame.sequence, batches)),
-                Err(error) => replayed.damage.push(Damage {
+                Ok(batches) => take(frame.sequence, batches)?,
+                Err(error) => read.damage.push(Damage {
                     offset,
                     error,
                     ends_segment: false,
@@ -177,19 +181,63 @@ pub fn read_segment(bytes: &[u8], covered: u64) -> Replayed {
     }
 }
 
+/// A segment as it is given on.
+#[derive(Debug)]
+struct Replayed {
+    read: SegmentRead,
+    /// Above the covered sequence, in order.
+    bundles: VecDeque<Bundle>,
+    /// Writes that are left out: the sequence, and the one before it that is not lower.
+    repeated: Vec<(u64, u64)>,
+    unreadable: Vec<Unreadable>,
+}
+
+/// Which writes are wanted, and how they are put together.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Writes up to here are in files.
+    pub covered: u64,
+    pub bundling: Bundling,
+}
+
+impl Rules {
+    /// What a segment has for a buffer that has the writes up to `applied`. Pure.
+    fn replayed(&self, bytes: &[u8], applied: u64) -> Result<Replayed, Error> {
+        let mut bundler = Bundler::new(self.bundling.clone());
+        let mut repeated = Vec::new();
+        let mut last = applied;
+        let read = read_segment(bytes, self.covered, |sequence, batches| {
+            if sequence <= last {
+                repeated.push((sequence, last));
+                return Ok(());
+            }
+            last = sequence;
+            bundler.add(sequence, batches)
+        })?;
+        bundler.finish()?;
+        Ok(Replayed {
+            read,
+            bundles: bundler.finished,
+            repeated,
+            unreadable: bundler.unreadable,
+        })
+    }
+}
+
 /// Reads a segment off the threads that wait. `None` when it is gone.
-async fn read_and_decode(
+async fn read_and_bundle(
     source: Source,
     tasks: Tasks,
     number: u64,
-    covered: u64,
+    rules: Rules,
+    applied: u64,
 ) -> Result<Option<Replayed>, Error> {
     let Some(bytes) = source.read(number, &tasks).await? else {
         return Ok(None);
     };
     tasks
-        .blocking(move || Some(read_segment(&bytes, covered)))
-        .await
+        .blocking(move || rules.replayed(&bytes, applied).map(Some))
+        .await?
 }
 
 /// A replay under way: what it has found so far.
@@ -198,7 +246,7 @@ pub struct Replay {
     source: Source,
     /// Of this process: no segment may have a higher one.
     epoch: u64,
-    covered: u64,
+    rules: Rules,
     fail_on_damage: bool,
     read_ahead: usize,
     /// Of the last write given on, or what was covered before it.
@@ -210,12 +258,13 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A replay for the process of `epoch` of what is above sequence `covered`.
-    pub fn new(source: Source, epoch: u64, covered: u64, settings: LogSettings) -> Self {
+    /// A replay for the process of `epoch`.
+    pub fn new(source: Source, epoch: u64, rules: Rules, settings: LogSettings) -> Self {
+        let covered = rules.covered;
         Self {
             source,
             epoch,
-            covered,
+            rules,
             fail_on_damage: settings.fail_on_damage,
             read_ahead: settings.read_ahead.max(1),
             applied: covered,
@@ -230,13 +279,13 @@ impl Replay {
         newest.map_or(1, |newest| newest + 1)
     }
 
-    /// Replays all segments in order, giving each write above the covered sequence to `apply`.
+    /// Replays all segments in order, giving all writes above the covered sequence to `apply`, in bundles.
     ///
     /// Damage is logged, or an error where that is asked for. Errors: `Conflict` when a newer process has written a segment.
     pub async fn all(
         &mut self,
         tasks: &Tasks,
-        apply: &mut impl AsyncFnMut(u64, Vec<DecodedBatch>) -> Result<(), Error>,
+        apply: &mut impl AsyncFnMut(Bundle) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut to_read = VecDeque::from(self.source.list().await?);
         let mut under_way = VecDeque::new();
@@ -245,10 +294,8 @@ impl Replay {
                 && let Some(Found { number, is_mark }) = to_read.pop_front()
             {
                 let reading = (!is_mark).then(|| {
-                    let (source, tasks) = (self.source.clone(), tasks.clone());
-                    let covered = self.covered;
-                    let work = read_and_decode(source, tasks.clone(), number, covered);
-                    tasks.detach(work)
+                    // Nothing before it is known to have been applied: what has is seen below.
+                    tasks.detach(self.reading(tasks, number, self.rules.covered))
                 });
                 under_way.push_back((number, reading));
             }
@@ -264,6 +311,12 @@ impl Replay {
             let decoded = reading
                 .await
                 .map_err(|cause| Error::internal("reading the log failed").with_source(cause))??;
+            let decoded = match decoded {
+                Some(replayed) if replayed.repeats(self.applied) => {
+                    self.reading(tasks, number, self.applied).await?
+                }
+                decoded => decoded,
+            };
             match decoded {
                 Some(replayed) => self.apply(number, replayed, apply).await?,
                 // Its writer persisted it, committed that before we took over, and has removed it now: all of it is covered.
@@ -275,14 +328,24 @@ impl Replay {
         }
     }
 
+    fn reading(
+        &self,
+        tasks: &Tasks,
+        number: u64,
+        applied: u64,
+    ) -> impl Future<Output = Result<Option<Replayed>, Error>> + Send + use<> {
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        read_and_bundle(source, tasks.clone(), number, rules, applied)
+    }
+
     /// Replays one more segment.
     pub async fn one(
         &mut self,
         number: u64,
         bytes: Bytes,
-        apply: &mut impl AsyncFnMut(u64, Vec<DecodedBatch>) -> Result<(), Error>,
+        apply: &mut impl AsyncFnMut(Bundle) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let replayed = read_segment(&bytes, self.covered);
+        let replayed = self.rules.replayed(&bytes, self.applied)?;
         self.apply(number, replayed, apply).await
     }
 
@@ -290,13 +353,14 @@ impl Replay {
         &mut self,
         number: u64,
         replayed: Replayed,
-        apply: &mut impl AsyncFnMut(u64, Vec<DecodedBatch>) -> Result<(), Error>,
+        apply: &mut impl AsyncFnMut(Bundle) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if replayed.epoch.is_some_and(|epoch| epoch > self.epoch) {
+        let read = replayed.read;
+        if read.epoch.is_some_and(|epoch| epoch > self.epoch) {
             return Err(taken_over());
         }
         let name = self.source.name(number);
-        for damage in &replayed.damage {
+        for damage in &read.damage {
             if self.fail_on_damage {
                 return Err(Error::corrupt(format!(
                     "log segment {name} is damaged at offset {}: {}",
@@ -306,37 +370,47 @@ impl Replay {
             tracing::error!(
                 segment = name,
                 offset = damage.offset,
-                bytes = replayed.bytes,
+                bytes = read.bytes,
                 error = %damage.error,
                 rest_is_lost = damage.ends_segment,
                 "log segment is damaged; everything before this offset is kept"
             );
         }
-        self.highest_sequence = self.highest_sequence.max(replayed.last_sequence);
-        let mut damaged = !replayed.damage.is_empty();
-        for (sequence, batches) in replayed.writes {
-            if sequence <= self.applied {
-                let fault = format!(
-                    "log segment {name} has sequence {sequence} after {}",
-                    self.applied
-                );
-                if self.fail_on_damage {
-                    return Err(Error::corrupt(fault));
-                }
-                // A copy of a segment, most likely: applied again, old rows would pass for new ones.
-                tracing::error!("{fault}; the write is left out");
-                damaged = true;
-                continue;
+        self.highest_sequence = self.highest_sequence.max(read.last_sequence);
+        for (sequence, after) in &replayed.repeated {
+            let fault = format!("log segment {name} has sequence {sequence} after {after}");
+            if self.fail_on_damage {
+                return Err(Error::corrupt(fault));
             }
-            self.applied = sequence;
-            apply(sequence, batches).await?;
+            // A copy of a segment, most likely: applied again, old rows would pass for new ones.
+            tracing::error!("{fault}; the write is left out");
+        }
+        for unreadable in &replayed.unreadable {
+            tracing::error!(
+                segment = name,
+                table = unreadable.table.0,
+                rows = unreadable.rows,
+                "the log has series keys that cannot be read; their rows are left out"
+            );
+        }
+        for bundle in replayed.bundles {
+            self.applied = bundle.last_sequence;
+            apply(bundle).await?;
         }
         let segment = SealedSegment {
-            last_sequence: replayed.last_sequence,
-            damaged,
+            last_sequence: read.last_sequence,
+            damaged: !read.damage.is_empty() || !replayed.repeated.is_empty(),
         };
         self.sealed.segments.insert(number, segment);
         Ok(())
+    }
+}
+
+impl Replayed {
+    /// Whether it has writes that are not later than those up to `applied`.
+    fn repeats(&self, applied: u64) -> bool {
+        let first = self.bundles.front();
+        first.is_some_and(|bundle| bundle.first_sequence <= applied)
     }
 }
 

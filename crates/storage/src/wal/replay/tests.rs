@@ -36,7 +36,15 @@ fn segment(sequences: &[u64]) -> Vec<u8> {
     bytes
 }
 
-/// Replays with two segments read ahead; gives the sequences met, too.
+fn rules(covered: u64) -> Rules {
+    let bundling = Bundling {
+        cuts: Arc::from([]),
+        bytes_max: 1 << 20,
+    };
+    Rules { covered, bundling }
+}
+
+/// Replays with two segments read ahead; gives the sequences met, which are the times of their rows, too.
 async fn replayed(
     source: Source,
     covered: u64,
@@ -47,11 +55,15 @@ async fn replayed(
         read_ahead: 2,
         ..LogSettings::default()
     };
-    let mut replay = Replay::new(source, 1, covered, settings);
+    let mut replay = Replay::new(source, 1, rules(covered), settings);
     let mut met = Vec::new();
-    let mut apply = async |sequence, batches: Vec<DecodedBatch>| {
-        assert_eq!(batches[0].times, [sequence as i64]);
-        met.push(sequence);
+    let mut apply = async |bundle: Bundle| {
+        let rows = &bundle.tables[0].segment;
+        let sequences = rows.batch.times.iter().map(|time| *time as u64);
+        let first = met.len();
+        met.extend(sequences);
+        let ends = (bundle.first_sequence, bundle.last_sequence);
+        assert_eq!((met[first], met[met.len() - 1]), ends);
         Ok(())
     };
     replay.all(&Tasks::new(), &mut apply).await?;
@@ -125,15 +137,17 @@ async fn damage_costs_what_it_hit_and_is_told_apart() {
         )
     );
     // What files cover already is not even decoded: its damage is past.
-    assert!(read_segment(&in_payload, 2).damage.is_empty());
+    let read = read_segment(&in_payload, 2, |_, _| Ok(())).expect("nothing refuses");
+    assert!(read.damage.is_empty());
 }
 
 #[tokio::test]
 async fn a_refusal_of_a_write_stops_the_replay() {
     let folder = tempfile::tempdir().expect("folder");
     fs::write(folder.path().join("00000000001.wal"), segment(&[1, 2])).expect("write");
-    let mut replay = Replay::new(folder_source(&folder), 1, 0, LogSettings::default());
-    let mut refuse = async |_, _| Err(Error::unavailable("no room"));
+    let settings = LogSettings::default();
+    let mut replay = Replay::new(folder_source(&folder), 1, rules(0), settings);
+    let mut refuse = async |_| Err(Error::unavailable("no room"));
     let outcome = replay.all(&Tasks::new(), &mut refuse).await;
     assert_eq!(outcome.expect_err("refused").kind(), ErrorKind::Unavailable);
 }
@@ -146,14 +160,15 @@ async fn a_write_that_comes_again_later_is_left_out() {
         ("00000000002.wal", &[3, 3, 4]),
         ("00000000003.wal", &[1, 2]),
         ("00000000004.wal", &[5]),
+        ("00000000005.wal", &[5, 6]),
     ] {
         fs::write(folder.path().join(name), segment(sequences)).expect("write");
     }
     let source = folder_source(&folder);
     let (sealed, highest, met) = replayed(source.clone(), 0, false).await.expect("replay");
-    assert_eq!((highest, met), (5, vec![1, 2, 3, 4, 5]));
+    assert_eq!((highest, met), (6, vec![1, 2, 3, 4, 5, 6]));
     let damaged: Vec<bool> = sealed.segments.values().map(|s| s.damaged).collect();
-    assert_eq!(damaged, [false, true, true, false]);
+    assert_eq!(damaged, [false, true, true, false, true]);
     let refusal = replayed(source, 0, true).await.expect_err("again");
     assert_eq!(refusal.kind(), ErrorKind::Corrupt);
 }

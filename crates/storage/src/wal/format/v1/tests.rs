@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::series::encode_series_key;
-use crate::wal::replay::read_segment;
+use crate::wal::replay::{Damage, read_segment};
 
 /// Series with one tag each, numbered in this order.
 fn series_table(tags: &[&str]) -> SeriesTable {
@@ -41,14 +41,24 @@ fn segment(payloads: &[Payload]) -> Vec<u8> {
     bytes
 }
 
+/// The writes in a segment and what is damaged in it.
+fn read(bytes: &[u8]) -> (Vec<(u64, Vec<DecodedBatch>)>, Vec<Damage>) {
+    let mut writes = Vec::new();
+    let read = read_segment(bytes, 0, |sequence, batches| {
+        writes.push((sequence, batches));
+        Ok(())
+    });
+    (writes, read.expect("nothing refuses").damage)
+}
+
 fn check_round_trip(batches: &[Batch], series: &SeriesTable) {
     let parts: Vec<_> = batches.iter().map(|batch| (batch, series)).collect();
     for compress in [false, true] {
         let payload = Payload::encode(&parts, compress).expect("encode");
-        let replayed = read_segment(&segment(&[payload]), 0);
-        assert!(replayed.damage.is_empty(), "{:?}", replayed.damage);
-        let [(1, decoded)] = replayed.writes.as_slice() else {
-            panic!("not one write: {:?}", replayed.writes);
+        let (writes, damage) = read(&segment(&[payload]));
+        assert!(damage.is_empty(), "{damage:?}");
+        let [(1, decoded)] = writes.as_slice() else {
+            panic!("not one write: {writes:?}");
         };
         assert_eq!(decoded.len(), batches.len());
         for (decoded, batch) in decoded.iter().zip(batches) {
@@ -224,12 +234,8 @@ fn small_segment(compress: bool) -> (Vec<u8>, Vec<usize>) {
 }
 
 fn writes(bytes: &[u8]) -> Vec<String> {
-    let replayed = read_segment(bytes, 0);
-    replayed
-        .writes
-        .iter()
-        .map(|write| format!("{write:?}"))
-        .collect()
+    let (writes, _) = read(bytes);
+    writes.iter().map(|write| format!("{write:?}")).collect()
 }
 
 #[test]
@@ -242,7 +248,7 @@ fn every_truncation_keeps_the_whole_frames_before_it() {
             let cut = &bytes[..length];
             let whole = starts[1..].iter().filter(|end| **end <= length).count();
             assert_eq!(writes(cut), all[..whole], "{length} bytes");
-            let damage = read_segment(cut, 0).damage;
+            let (_, damage) = read(cut);
             if starts.contains(&length) {
                 assert!(damage.is_empty(), "{length} bytes: {damage:?}");
                 continue;
@@ -269,7 +275,7 @@ fn every_flipped_bit_is_noticed_and_costs_what_it_hit() {
             let mut hit = bytes.clone();
             let at = bit / 8;
             hit[at] ^= 1 << (bit % 8);
-            let damage = read_segment(&hit, 0).damage;
+            let (_, damage) = read(&hit);
             let [damage] = damage.as_slice() else {
                 panic!("bit {bit}: {damage:?}");
             };
