@@ -40,6 +40,8 @@ pub(crate) struct Options {
     /// Rows become files after this long; an hour means only when told to.
     pub(crate) persist_after: Duration,
     pub(crate) log: LogSettings,
+    /// Otherwise files stay as they are.
+    pub(crate) compacts: bool,
 }
 
 impl Default for Options {
@@ -49,6 +51,7 @@ impl Default for Options {
             replay_bytes_more: 0,
             persist_after: Duration::from_secs(3600),
             log: LogSettings::default(),
+            compacts: true,
         }
     }
 }
@@ -97,7 +100,10 @@ impl Home {
             clock: Arc::new(SystemClock::new()),
             random: Random::System,
             store: self.store(),
-            tasks: Tasks::new(),
+            tasks: match options.compacts {
+                true => Tasks::new(),
+                false => Tasks::without(&["compact"]),
+            },
         };
         let catalog = Arc::new(Catalog::open("node", &world, Limits::default()).await?);
         let config = Config {

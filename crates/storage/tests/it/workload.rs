@@ -226,3 +226,40 @@ async fn large_groups_give_the_same_rows_however_they_are_split() {
     node.engine.persist().await.expect("persist");
     check(&node, &model, &questions).await;
 }
+
+#[tokio::test]
+async fn few_series_of_many_small_files_are_found_in_each_that_has_them() {
+    let home = Home::memory();
+    let options = Options {
+        compacts: false,
+        ..Options::default()
+    };
+    let node = home.open_with(options).await.expect("open");
+    let mut model = Model::default();
+    // Forty hosts, of which each file lacks some; rows overlap those of the file before.
+    for file in 0..40 {
+        let points: Vec<Point> = (0..40)
+            .filter(|host| (host + file) % 7 > 0)
+            .flat_map(|host| (0..3).map(move |row| (host, file * 2 + row)))
+            .map(|(host, time)| Point {
+                table: "cpu".to_string(),
+                tags: Tags::from([("host".to_string(), format!("h{host:02}"))]),
+                fields: Fields::from([("a".to_string(), format!("{}i", host + file))]),
+                time,
+            })
+            .collect();
+        let text = model.write(&points);
+        node.write(&text).await;
+        node.engine.persist().await.expect("persist");
+    }
+    assert_eq!(node.engine.statistics().files, 40);
+    let mut questions = vec![Question::all(1), Question::all(4)];
+    for host in ["h00", "h07", "h39", "none"] {
+        let mut of_host = Question::all(2);
+        of_host.tag = Some(("host".to_string(), host.to_string()));
+        questions.push(of_host.clone());
+        of_host.times = 11..=30;
+        questions.push(of_host);
+    }
+    check(&node, &model, &questions).await;
+}
