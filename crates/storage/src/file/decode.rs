@@ -10,6 +10,9 @@ use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use crate::{Error, varint};
 
+/// Numbers that are unpacked before they are looked at.
+const NUMBERS_AT_ONCE: usize = 64;
+
 /// Parts of a block of differences have this many values, or a multiple.
 const PART_VALUES_UNIT: u64 = 32;
 
@@ -198,15 +201,16 @@ fn take_differences(rest: &mut &[u8], count: usize) -> Result<Vec<u64>, Error> {
         return Err(damaged());
     }
     let part_values = part_values as usize;
-    let mut values = Vec::with_capacity(count);
-    values.push(first);
+    let mut values = vec![0; count];
+    values[0] = first;
     let mut last = first;
-    while values.len() < count {
+    let mut known = 1;
+    while known < count {
         let base = unzigzag(varint::take(rest)?);
         let (widths, after) = rest.split_at_checked(parts).ok_or_else(ends_early)?;
         *rest = after;
         for width in widths {
-            let wanted = part_values.min(count - values.len());
+            let wanted = part_values.min(count - known);
             if wanted == 0 {
                 // Parts without values are not there.
                 break;
@@ -218,10 +222,13 @@ fn take_differences(rest: &mut &[u8], count: usize) -> Result<Vec<u64>, Error> {
             let bytes = part_values / 8 * width;
             let (packed, after) = rest.split_at_checked(bytes).ok_or_else(ends_early)?;
             *rest = after;
-            unpack(packed, width, wanted, |difference| {
-                last = last.wrapping_add(base).wrapping_add(difference);
-                values.push(last);
-            });
+            let part = &mut values[known..known + wanted];
+            unpack(packed, width, part);
+            for value in part {
+                last = last.wrapping_add(base).wrapping_add(*value);
+                *value = last;
+            }
+            known += wanted;
         }
     }
     Ok(values)
@@ -231,43 +238,59 @@ fn unzigzag(value: u64) -> u64 {
     (value >> 1) ^ (value & 1).wrapping_neg()
 }
 
-/// Hands on the first `count` numbers of `width` bits, 64 at most, lowest bits first; `packed` has them.
-#[inline(always)]
-fn unpack(packed: &[u8], width: usize, count: usize, mut each: impl FnMut(u64)) {
+/// Fills `out` with numbers of `width` bits, 64 at most, lowest bits first; `packed` has them all.
+fn unpack(packed: &[u8], width: usize, out: &mut [u64]) {
     match width {
-        0 => (0..count).for_each(|_| each(0)),
-        1 | 2 | 4 => {
-            let mask = (1u8 << width) - 1;
-            let in_byte = 8 / width;
-            let mut left = count;
-            for byte in packed {
-                for place in 0..in_byte.min(left) {
-                    each(u64::from(byte >> (place * width) & mask));
+        0 => out.fill(0),
+        1..=7 => {
+            // Eight numbers are as many bytes as one has bits.
+            let mask = (1 << width) - 1;
+            for (group, out) in out.chunks_mut(8).enumerate() {
+                let word = word_at(packed, group * width);
+                for (place, number) in out.iter_mut().enumerate() {
+                    *number = (word >> (place * width)) & mask;
                 }
-                left = left.saturating_sub(in_byte);
             }
         }
-        8 => packed
-            .iter()
-            .take(count)
-            .for_each(|byte| each(u64::from(*byte))),
+        8 => {
+            for (number, byte) in out.iter_mut().zip(packed) {
+                *number = u64::from(*byte);
+            }
+        }
         16 => {
-            let halves = packed.as_chunks::<2>().0.iter().take(count);
-            halves.for_each(|bytes| each(u64::from(u16::from_le_bytes(*bytes))));
+            for (number, bytes) in out.iter_mut().zip(packed.as_chunks::<2>().0) {
+                *number = u64::from(u16::from_le_bytes(*bytes));
+            }
+        }
+        9..=56 => {
+            let mask = u64::MAX >> (64 - width);
+            for (place, number) in out.iter_mut().enumerate() {
+                let bit = place * width;
+                *number = (word_at(packed, bit / 8) >> (bit % 8)) & mask;
+            }
         }
         _ => {
             let mask = u64::MAX >> (64 - width);
-            for number in 0..count {
-                let bit = number * width;
-                let (start, shift) = (bit / 8, bit % 8);
-                let mut bytes = [0; 16];
-                let there = &packed[start..packed.len().min(start + 16)];
-                match there.first_chunk::<16>() {
-                    Some(all) => bytes = *all,
-                    None => bytes[..there.len()].copy_from_slice(there),
-                }
-                each((u128::from_le_bytes(bytes) >> shift) as u64 & mask);
+            for (place, number) in out.iter_mut().enumerate() {
+                let (start, shift) = (place * width / 8, place * width % 8);
+                let low = word_at(packed, start) >> shift;
+                let high = u128::from(word_at(packed, start + 8)) << (64 - shift);
+                *number = (low | high as u64) & mask;
             }
+        }
+    }
+}
+
+/// Eight bytes from a place on, as many as there are of them.
+#[inline]
+fn word_at(packed: &[u8], start: usize) -> u64 {
+    let there = packed.get(start..).unwrap_or_default();
+    match there.first_chunk::<8>() {
+        Some(all) => u64::from_le_bytes(*all),
+        None => {
+            let mut bytes = [0; 8];
+            bytes[..there.len()].copy_from_slice(there);
+            u64::from_le_bytes(bytes)
         }
     }
 }
@@ -297,10 +320,19 @@ pub fn places(body: &[u8], count: usize, entries: usize) -> Result<Vec<u32>, Err
             }
             Run::Packed(packed, values) => {
                 let values = values.min(left as u64) as usize;
-                unpack(packed, width, values, |place| {
-                    largest = largest.max(place);
-                    places.push(place as u32);
-                });
+                let mut numbers = [0; NUMBERS_AT_ONCE];
+                // A whole number of bytes in any width.
+                let parts = packed.chunks(NUMBERS_AT_ONCE / 8 * width.max(1));
+                let mut left = values;
+                for part in parts {
+                    let numbers = &mut numbers[..left.min(NUMBERS_AT_ONCE)];
+                    unpack(part, width, numbers);
+                    largest = numbers.iter().copied().fold(largest, u64::max);
+                    places.extend(numbers.iter().map(|place| *place as u32));
+                    left -= numbers.len();
+                }
+                // Of no width, and no bytes.
+                places.resize(places.len() + left, 0);
             }
         }
     }
@@ -458,8 +490,8 @@ mod tests {
                 let is_set = numbers[bit / width] >> (bit % width) & 1;
                 packed[bit / 8] |= (is_set as u8) << (bit % 8);
             }
-            let mut read = Vec::new();
-            unpack(&packed, width, 37, |number| read.push(number));
+            let mut read = [7; 37];
+            unpack(&packed, width, &mut read);
             assert_eq!(read, numbers[..37], "{width} bits");
         }
     }
