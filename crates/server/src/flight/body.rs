@@ -13,6 +13,8 @@ use hyper::header::HeaderMap;
 use tokio::time::Sleep;
 use tonic::{Code, Status};
 
+use super::compression::GzipMessages;
+use super::status::status_of;
 use super::trailers::Asked;
 use crate::http::error::CallSummary;
 use crate::http::metrics::CallMeter;
@@ -20,6 +22,8 @@ use crate::http::metrics::CallMeter;
 /// A call that is being answered.
 pub(crate) struct CallBody {
     inner: tonic::body::Body,
+    /// When its messages are to be compressed here.
+    gzip: Option<GzipMessages>,
     /// When the client stops waiting.
     deadline: Option<Pin<Box<Sleep>>>,
     /// Until the call has ended.
@@ -31,6 +35,7 @@ pub(crate) struct CallBody {
 impl CallBody {
     pub(super) fn new(
         inner: tonic::body::Body,
+        gzip: Option<GzipMessages>,
         deadline: Option<Pin<Box<Sleep>>>,
         meter: CallMeter,
         summary: CallSummary,
@@ -39,6 +44,7 @@ impl CallBody {
         Self {
             deadline: deadline.filter(|_| !inner.is_end_stream()),
             inner,
+            gzip,
             meter: Some(meter),
             summary,
             asked,
@@ -102,7 +108,14 @@ impl Body for CallBody {
                 self.asked.add_to(&mut trailers);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
-            Err(frame) => Poll::Ready(Some(Ok(frame))),
+            Err(frame) => Poll::Ready(Some(match (&mut self.gzip, frame.into_data()) {
+                (Some(gzip), Ok(data)) => gzip
+                    .pack(&data)
+                    .map(Frame::data)
+                    .map_err(|error| status_of(&error)),
+                (None, Ok(data)) => Ok(Frame::data(data)),
+                (_, Err(frame)) => Ok(frame),
+            })),
         }
     }
 

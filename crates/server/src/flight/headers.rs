@@ -70,9 +70,9 @@ pub(super) struct Shape {
 /// What messages may be compressed with, of what the client offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum MessageCompression {
-    /// Nearly every client offers gzip without having been asked, and it is slower than most networks; who offers zstd has
-    /// chosen to.
+    /// Zstd, or else gzip.
     #[default]
+    Offered,
     OnlyZstd,
     OnlyGzip,
     Nothing,
@@ -119,7 +119,8 @@ impl CallOptions {
                 },
             },
             message_compression: match text(metadata, MESSAGE_COMPRESSION)? {
-                None | Some("zstd") => MessageCompression::OnlyZstd,
+                None => MessageCompression::Offered,
+                Some("zstd") => MessageCompression::OnlyZstd,
                 Some("gzip") => MessageCompression::OnlyGzip,
                 Some("none") => MessageCompression::Nothing,
                 Some(other) => {

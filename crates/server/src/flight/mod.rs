@@ -18,6 +18,8 @@ mod caller;
 
 mod cancel;
 
+mod compression;
+
 mod headers;
 
 mod prepared;
@@ -44,8 +46,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::http::Extensions;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use tonic::Status;
@@ -54,6 +57,7 @@ use tonic::codegen::Service;
 
 pub(crate) use self::bindings::Bindings;
 pub(crate) use self::body::CallBody;
+use self::compression::GzipMessages;
 use self::headers::{CallOptions, MessageCompression};
 use self::service::{Call, Flight};
 use self::status::status_of;
@@ -100,6 +104,9 @@ pub(crate) fn protocol(version: Version, headers: &HeaderMap) -> Protocol {
     }
 }
 
+/// What the messages of an answer are compressed with.
+const ENCODING: &str = "grpc-encoding";
+
 /// Answers one call; whatever goes wrong becomes a status.
 pub(crate) async fn answer(
     services: Arc<Services>,
@@ -114,6 +121,7 @@ pub(crate) async fn answer(
     let asked = Arc::new(Asked::default());
     let admitted = admit(&services, &mut head, &asked, peer);
     let summary = CallSummary::of(&head, peer);
+    let is_gzip = compression(&head.extensions).is_gzip(&head.headers);
     let mut response = match admitted {
         Err(refused) => refused.into_http(),
         Ok(()) => {
@@ -134,7 +142,12 @@ pub(crate) async fn answer(
         meter.ended(&status);
         body::log(&summary, &status);
     }
-    response.map(|inner| CallBody::new(inner, deadline, meter, summary, asked))
+    let gzip = (is_gzip && !response.body().is_end_stream()).then(GzipMessages::default);
+    if gzip.is_some() {
+        let coding = HeaderValue::from_static("gzip");
+        response.headers_mut().insert(ENCODING, coding);
+    }
+    response.map(|inner| CallBody::new(inner, gzip, deadline, meter, summary, asked))
 }
 
 /// Leaves in the head what the service has to know of the call; a handshake is let in unknown, as it is there to fetch a token.
@@ -159,20 +172,26 @@ fn admit(
     Ok(())
 }
 
-async fn call(services: &Arc<Services>, request: Request<Incoming>) -> Response<tonic::body::Body> {
-    let known = request.extensions().get::<Arc<Call>>();
-    let compression = known.map_or(MessageCompression::default(), |call| {
+/// What the call says that it wants its answer compressed with.
+fn compression(extensions: &Extensions) -> MessageCompression {
+    let call = extensions.get::<Arc<Call>>();
+    call.map_or(MessageCompression::default(), |call| {
         call.options.message_compression
-    });
+    })
+}
+
+async fn call(services: &Arc<Services>, request: Request<Incoming>) -> Response<tonic::body::Body> {
+    let compression = compression(request.extensions());
     let server = FlightServiceServer::new(Flight::new(Arc::clone(services)))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     // What the client does not offer to read is not used in any case.
     let mut server = match compression {
-        MessageCompression::OnlyZstd => server.send_compressed(CompressionEncoding::Zstd),
-        MessageCompression::OnlyGzip => server.send_compressed(CompressionEncoding::Gzip),
-        MessageCompression::Nothing => server,
+        MessageCompression::Offered | MessageCompression::OnlyZstd => {
+            server.send_compressed(CompressionEncoding::Zstd)
+        }
+        MessageCompression::OnlyGzip | MessageCompression::Nothing => server,
     };
     match server.call(request).await {
         Ok(response) => response,
@@ -182,8 +201,6 @@ async fn call(services: &Arc<Services>, request: Request<Incoming>) -> Response<
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     #[test]

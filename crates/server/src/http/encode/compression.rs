@@ -17,7 +17,7 @@ const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
 /// A whole answer of fewer bytes is sent as it is.
-pub(super) const COMPRESSED_BYTES_MIN: usize = 1 << 10;
+pub(crate) const COMPRESSED_BYTES_MIN: usize = 1 << 10;
 
 /// What an answer is compressed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Coding {
     }
 
     /// Compresses what is there as a whole.
-    pub(super) fn pack_whole(self, bytes: &[u8]) -> Result<Bytes, Error> {
+    pub(crate) fn pack_whole(self, bytes: &[u8]) -> Result<Bytes, Error> {
         Packer::new(self)?.pack(bytes, true)
     }
 }
