@@ -405,7 +405,8 @@ impl<'a> Runs<'a> {
             .ok_or_else(ends_early)?;
         let (packed, rest) = self.rest.split_at_checked(whole).ok_or_else(ends_early)?;
         self.rest = rest;
-        Ok(Run::Packed(packed, times * 8))
+        // Of no width there may be any number.
+        Ok(Run::Packed(packed, times.saturating_mul(8)))
     }
 }
 
@@ -505,6 +506,8 @@ mod tests {
         assert!(places(&body, 10, 3).is_err(), "there is no fourth");
         assert!(places(&body, 12, 4).is_err(), "there are eleven");
         assert!(places(&[2, 0], 1, 4).is_err(), "a run of nothing");
+        let endless = [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        assert_eq!(places(&endless, 3, 1).expect("read"), [0; 3]);
         assert!(places(&[], 0, 0).expect("none").is_empty());
     }
 
