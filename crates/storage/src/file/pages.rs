@@ -139,19 +139,12 @@ impl RowGroup {
         let mut pieces: Vec<(usize, Range<usize>)> = Vec::with_capacity(rows.len());
         let (source, number) = (&self.source, self.number);
         let column = column(&mut self.columns, root)?;
-        let mut first_page = 0;
+        let mut first = 0;
         for rows in rows {
-            first_page +=
-                column.pages[first_page..].partition_point(|page| page.rows.end <= rows.start);
-            let mut at = first_page;
-            let mut start = rows.start;
-            while start < rows.end {
-                let page = column.decoded(at, start, source, number)?;
-                let end = rows.end.min(page.rows.end);
-                pieces.push((at, start - page.rows.start..end - page.rows.start));
-                start = end;
-                at += 1;
-            }
+            first = column.each_piece(first, rows, source, number, |at, _, piece| {
+                pieces.push((at, piece));
+                Ok(())
+            })?;
         }
         let data_type = data_type(&self.source.footer, root)?;
         let values = |(page, _): &(usize, Range<usize>)| column.pages[*page].values.as_ref();
@@ -174,25 +167,15 @@ impl RowGroup {
     ) -> Result<(), Error> {
         let (source, number) = (&self.source, self.number);
         let column = column(&mut self.columns, root)?;
-        let mut at = column
-            .pages
-            .partition_point(|page| page.rows.end <= rows.start);
-        let mut start = rows.start;
-        while start < rows.end {
-            let page = column.decoded(at, start, source, number)?;
-            let end = rows.end.min(page.rows.end);
+        column.each_piece(0, &rows, source, number, |_, page, piece| {
             let times = page
                 .values
                 .as_ref()
                 .and_then(|values| values.as_primitive_opt::<TimestampNanosecondType>())
                 .ok_or_else(|| Error::corrupt("a time column of another type"))?;
-            each(
-                start,
-                &times.values()[start - page.rows.start..end - page.rows.start],
-            );
-            start = end;
-            at += 1;
-        }
+            each(page.rows.start + piece.start, &times.values()[piece]);
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -313,6 +296,29 @@ impl Column {
             dictionary,
             pages,
         })
+    }
+
+    /// Hands on the pages of these rows, decoded: its number, the page, and which of its own rows. Pages before `first` are not looked at;
+    /// gives the first that was handed on.
+    fn each_piece(
+        &mut self,
+        first: usize,
+        rows: &Range<usize>,
+        source: &PageSource,
+        group: usize,
+        mut each: impl FnMut(usize, &Page, Range<usize>) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        let first = first + self.pages[first..].partition_point(|page| page.rows.end <= rows.start);
+        let mut at = first;
+        let mut start = rows.start;
+        while start < rows.end {
+            let page = self.decoded(at, start, source, group)?;
+            let end = rows.end.min(page.rows.end);
+            each(at, page, start - page.rows.start..end - page.rows.start)?;
+            start = end;
+            at += 1;
+        }
+        Ok(first)
     }
 
     /// A page with its values; it must have this row.
