@@ -1,114 +1,58 @@
-//! The variables a run sees: the process environment, then `.env`, with old names copied to the new ones.
+//! The variables a run sees: the process environment, then `.env`, with old names copied to the new ones; and the file with options.
 //!
-//! The process environment itself is never changed. Options that clap binds to a variable get the values that clap
-//! cannot see (from `.env`, or under an old name) as their defaults: [`Environment::supply`].
+//! The process environment itself is never changed. Options get the values that clap cannot see (under an old name, from `.env`, from
+//! the file) as their defaults: [`Environment::supply`]. Which names are old is told by the table of options.
 //! Rules: spec/cli.md §1.1, spec/server-config.md §1, §4, §5.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgGroup, Command};
 
 use crate::dotenv;
+use crate::options::file::{self, FileValues};
+use crate::options::given::CONFIG_VARIABLE;
+use crate::options::setting::{PREFIX, Setting};
+use crate::options::settings::Origin;
+use crate::options::table::{self, Scope};
 use crate::output;
 
-/// Old names without the product's prefix; the new name is `INFLUXDB3_` and the same (spec/server-config.md §4).
-const UNPREFIXED: &[&str] = &[
-    "OBJECT_STORE_CONNECTION_LIMIT",
-    "OBJECT_STORE_HTTP2_ONLY",
-    "OBJECT_STORE_HTTP2_MAX_FRAME_SIZE",
-    "OBJECT_STORE_REQUEST_TIMEOUT",
-    "OBJECT_STORE_MAX_RETRIES",
-    "OBJECT_STORE_RETRY_TIMEOUT",
-    "OBJECT_STORE_CACHE_ENDPOINT",
-    "OBJECT_STORE_TLS_ALLOW_INSECURE",
-    "OBJECT_STORE_TLS_CA",
-    "LOG_FILTER",
-    "LOG_DESTINATION",
-    "LOG_FORMAT",
-    "TRACES_EXPORTER",
-    "TRACES_EXPORTER_JAEGER_AGENT_HOST",
-    "TRACES_EXPORTER_JAEGER_AGENT_PORT",
-    "TRACES_EXPORTER_JAEGER_SERVICE_NAME",
-    "TRACES_EXPORTER_JAEGER_TRACE_CONTEXT_HEADER_NAME",
-    "TRACES_EXPORTER_JAEGER_DEBUG_NAME",
-    "TRACES_EXPORTER_JAEGER_TAGS",
-    "TRACES_JAEGER_MAX_MSGS_PER_SECOND",
+/// Older names that documents call current, so that none earns a warning.
+const SYNONYMS: [&str; 4] = [
+    "INFLUXDB3_DATAFUSION_NUM_THREADS",
+    "INFLUXDB3_ADMIN_TOKEN_RECOVERY_HTTP_BIND",
+    "INFLUXDB3_NUM_THREADS",
+    "INFLUXDB3_IO_NUM_THREADS",
 ];
 
-/// Variables renamed within the product, old name first (spec/server-config.md §5).
-const RENAMED: &[(&str, &str)] = &[
-    (
-        "INFLUXDB3_EXEC_MEM_POOL_BYTES",
-        "INFLUXDB3_EXEC_MEM_POOL_SIZE",
-    ),
-    (
-        "INFLUXDB3_FORCE_SNAPSHOT_MEM_THRESHOLD",
-        "INFLUXDB3_FORCE_SNAPSHOT_MEM_SIZE",
-    ),
-    (
-        "INFLUXDB3_PARQUET_MEM_CACHE_SIZE",
-        "INFLUXDB3_FILE_CACHE_SIZE",
-    ),
-    (
-        "INFLUXDB3_QUERY_LOG_SIZE",
-        "INFLUXDB3_QUERY_LOG_MAX_ENTRIES",
-    ),
-    (
-        "INFLUXDB3_WAL_SNAPSHOT_SIZE",
-        "INFLUXDB3_WAL_FILES_PER_SNAPSHOT",
-    ),
-    ("INFLUXDB3_DB_DIR", "INFLUXDB3_DATA_DIR"),
-    ("INFLUXDB3_NODE_IDENTIFIER_PREFIX", "INFLUXDB3_NODE_ID"),
-    (
-        "INFLUXDB3_NODE_IDENTIFIER_FROM_ENV",
-        "INFLUXDB3_NODE_ID_FROM_ENV",
-    ),
-    ("INFLUXDB3_START_WITHOUT_AUTH", "INFLUXDB3_WITHOUT_AUTH"),
-    (
-        "INFLUXDB3_TCP_LISTINER_FILE_PATH",
-        "INFLUXDB3_TCP_LISTENER_FILE_PATH",
-    ),
-    (
-        "INFLUXDB3_TELEMETRY_DISABLE_UPLOAD",
-        "INFLUXDB3_DISABLE_TELEMETRY_UPLOAD",
-    ),
-    (
-        "INFLUXDB3_ENTERPRISE_NUM_DATABASE_LIMIT",
-        "INFLUXDB3_NUM_DATABASE_LIMIT",
-    ),
-    (
-        "INFLUXDB3_ENTERPRISE_NUM_TABLE_LIMIT",
-        "INFLUXDB3_NUM_TABLE_LIMIT",
-    ),
-    (
-        "INFLUXDB3_ENTERPRISE_NUM_TOTAL_COLUMNS_PER_TABLE_LIMIT",
-        "INFLUXDB3_NUM_TOTAL_COLUMNS_PER_TABLE_LIMIT",
-    ),
-];
+/// What variables of the larger edition began with; the rest of the name is the same (spec/server-config.md §11.9).
+const LARGER_EDITION: &str = "INFLUXDB3_ENTERPRISE_";
 
-/// As [`RENAMED`], but both names are documented as current, so that neither earns a warning.
-const SYNONYMS: &[(&str, &str)] = &[
-    (
-        "INFLUXDB3_DATAFUSION_NUM_THREADS",
-        "INFLUXDB3_NUM_DATAFUSION_THREADS",
-    ),
-    (
-        "INFLUXDB3_ADMIN_TOKEN_RECOVERY_HTTP_BIND",
-        "INFLUXDB3_ADMIN_TOKEN_RECOVERY_HTTP_BIND_ADDR",
-    ),
-];
+/// Variables, or beginnings of them, that mean nothing any more (spec/server-config.md §3, §5).
+const WITHOUT_MEANING: [&str; 2] = ["INFLUXDB3_PT_", "INFLUXDB3_PARQUET_MEM_CACHE_SIZE_MB"];
+
+/// Commands that take options of the server, and so the file with them.
+const WITH_FILE: [&str; 3] = ["config", "debug", "serve"];
 
 /// The target that warnings about old names carry.
 const WARNING_TARGET: &str = "influxdb3::env_compat";
 
-/// What a run can read as environment variables.
+/// What a run can read as environment variables, and what a file says instead of them.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     process: BTreeMap<OsString, OsString>,
     /// Names the process environment does not have.
-    added: BTreeMap<OsString, OsString>,
+    added: BTreeMap<OsString, Added>,
+    /// The file with options of the server.
+    file: Option<(PathBuf, FileValues)>,
+}
+
+/// A variable that the process does not have.
+#[derive(Debug)]
+struct Added {
+    value: OsString,
+    origin: Origin,
 }
 
 impl Environment {
@@ -116,7 +60,7 @@ impl Environment {
     pub(crate) fn load() -> anyhow::Result<Self> {
         let mut environment = Self {
             process: std::env::vars_os().collect(),
-            added: BTreeMap::new(),
+            ..Self::default()
         };
         // A working directory that was removed has no `.env` file.
         if let Ok(folder) = std::env::current_dir() {
@@ -128,10 +72,50 @@ impl Environment {
         Ok(environment)
     }
 
+    /// Reads the file with options that `line` (the program's name first) or a variable names, if the command takes one.
+    pub(crate) fn read_config_file(&mut self, line: &[OsString]) -> anyhow::Result<()> {
+        let Some(path) = self.config_file(line) else {
+            return Ok(());
+        };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|cause| anyhow::anyhow!("cannot read {}: {cause}", path.display()))?;
+        let values = file::parse(&text)
+            .map_err(|fault| anyhow::anyhow!("cannot use {}: {fault}", path.display()))?;
+        for warning in &values.warnings {
+            output::early_warning(WARNING_TARGET, &format!("{}: {warning}", path.display()));
+        }
+        self.file = Some((path, values));
+        Ok(())
+    }
+
+    fn config_file(&self, line: &[OsString]) -> Option<PathBuf> {
+        let mut words = line.iter().skip(1).take_while(|word| *word != "--");
+        let mut command = None;
+        let mut named = None;
+        while let Some(word) = words.next() {
+            let text = word.to_string_lossy();
+            if text == "--config" {
+                named = words.next().map(PathBuf::from);
+            } else if let Some(path) = text.strip_prefix("--config=") {
+                named = Some(PathBuf::from(path));
+            } else if !text.starts_with('-') && command.is_none() {
+                command = Some(text);
+            }
+        }
+        // Without a command this is a quick start; a word may also be the value of an option before it.
+        let takes_file = command.as_deref().is_none_or(|command| {
+            WITH_FILE.contains(&command) || line.iter().any(|word| word == "serve")
+        });
+        let named = named.or_else(|| self.get(CONFIG_VARIABLE).map(PathBuf::from));
+        named.filter(|path| takes_file && !path.as_os_str().is_empty())
+    }
+
     pub(crate) fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
         let name = name.as_ref();
-        let value = self.process.get(name).or_else(|| self.added.get(name))?;
-        Some(value)
+        if let Some(value) = self.process.get(name) {
+            return Some(value);
+        }
+        self.added.get(name).map(|added| added.value.as_os_str())
     }
 
     /// Whether `NO_COLOR` asks for plain text.
@@ -139,13 +123,38 @@ impl Environment {
         self.get("NO_COLOR").is_some_and(|value| !value.is_empty())
     }
 
-    /// Gives every option bound to a variable the value clap does not find in the process environment.
-    pub(crate) fn supply(&self, mut command: Command) -> Command {
+    /// Where the value of an option comes from that was supplied; `None` when none was.
+    pub(crate) fn origin_of(&self, setting: &Setting) -> Option<Origin> {
+        let variable = setting.variable_name();
+        let added = variable.and_then(|variable| self.added.get(OsStr::new(&variable)));
+        if let Some(added) = added {
+            return Some(added.origin.clone());
+        }
+        let (path, values) = self.file.as_ref()?;
+        let value = values.values.get(setting.name)?;
+        Some(Origin::File {
+            path: path.clone(),
+            line: value.line,
+        })
+    }
+
+    /// Gives every option the value that clap does not find on the line or in the process environment.
+    pub(crate) fn supply(&self, command: Command) -> Command {
+        self.supply_from(command, false)
+    }
+
+    fn supply_from(&self, mut command: Command, takes_file: bool) -> Command {
         let supplied: Vec<(String, OsString)> = command
             .get_arguments()
             .filter_map(|argument| {
-                let value = self.added.get(argument.get_env()?)?;
-                Some((argument.get_id().to_string(), value.clone()))
+                let id = argument.get_id().to_string();
+                let added = argument.get_env().and_then(|name| self.added.get(name));
+                let value = match added {
+                    Some(added) => Some(added.value.clone()),
+                    // A variable of the process is stronger than the file, and clap sees it by itself.
+                    None => self.value_of_file(&id, takes_file).map(OsString::from),
+                };
+                Some((id, value?))
             })
             .collect();
         for (id, value) in supplied {
@@ -158,8 +167,9 @@ impl Environment {
                 command = command.mut_group(group, |group: ArgGroup| group.required(false));
             }
             command = command.mut_arg(&id, |argument: Arg| {
-                // The help must not show the value: it may be a secret.
-                let argument = argument.required(false).hide_default_value(true);
+                // The help must not show the value: it may be a secret. That of a switch never shows.
+                let hidden = argument.get_action().takes_values();
+                let argument = argument.required(false).hide_default_value(hidden);
                 argument.default_value(value)
             });
         }
@@ -168,9 +178,21 @@ impl Environment {
             .map(|subcommand| subcommand.get_name().to_string())
             .collect();
         for name in names {
-            command = command.mut_subcommand(name, |subcommand| self.supply(subcommand));
+            let takes_file = takes_file || WITH_FILE.contains(&name.as_str());
+            command =
+                command.mut_subcommand(name, |subcommand| self.supply_from(subcommand, takes_file));
         }
         command
+    }
+
+    /// What the file says of the option; those of the program itself stand at the root.
+    fn value_of_file(&self, id: &str, takes_file: bool) -> Option<&str> {
+        let (_, values) = self.file.as_ref()?;
+        let is_of_program = || table::of_scope(Scope::Program).any(|setting| setting.name == id);
+        if !takes_file && !is_of_program() {
+            return None;
+        }
+        values.values.get(id).map(|value| value.text.as_str())
     }
 
     /// Adds the pairs of the first `.env` in `folder` or its parents, where the process does not set them.
@@ -184,22 +206,29 @@ impl Environment {
             let text = std::fs::read_to_string(&path)
                 .map_err(|cause| anyhow::anyhow!("{}: {cause}", path.display()))?;
             return self
-                .add_text(&text)
+                .add_text(&text, &path)
                 .map_err(|cause| anyhow::anyhow!("{}: {cause}", path.display()));
         }
         Ok(())
     }
 
-    fn add_text(&mut self, text: &str) -> Result<(), dotenv::SyntaxError> {
+    fn add_text(&mut self, text: &str, path: &Path) -> Result<(), dotenv::SyntaxError> {
         let lookup = |name: &str| {
             let value = self.process.get(OsStr::new(name))?;
             value.to_str().map(str::to_string)
         };
         for (name, value) in dotenv::parse(text, lookup)? {
-            let name = OsString::from(name);
-            if !self.process.contains_key(&name) {
-                self.added.entry(name).or_insert_with(|| value.into());
+            if self.process.contains_key(OsStr::new(&name)) {
+                continue;
             }
+            let origin = Origin::DotEnv {
+                path: path.to_path_buf(),
+                variable: name.clone(),
+            };
+            self.added.entry(name.into()).or_insert_with(|| Added {
+                value: value.into(),
+                origin,
+            });
         }
         Ok(())
     }
@@ -207,14 +236,31 @@ impl Environment {
     /// Makes values given under an old name known under the new one; returns the warnings this earns.
     fn copy_old_names(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for old in UNPREFIXED {
-            warnings.extend(self.copy_old_name(old, &format!("INFLUXDB3_{old}")));
+        let names = self.process.keys().chain(self.added.keys());
+        let names: Vec<String> = names
+            .filter_map(|name| Some(name.to_str()?.to_string()))
+            .collect();
+        for name in &names {
+            if WITHOUT_MEANING
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
+            {
+                warnings.push(format!(
+                    "environment variable {name} is ignored: it means nothing any more"
+                ));
+            }
+            if let Some(rest) = name.strip_prefix(LARGER_EDITION) {
+                warnings.extend(self.copy_old_name(name, &format!("{PREFIX}{rest}")));
+            }
         }
-        for (old, new) in RENAMED {
-            warnings.extend(self.copy_old_name(old, new));
-        }
-        for (old, new) in SYNONYMS {
-            let _both_are_current = self.copy_old_name(old, new);
+        for setting in table::all() {
+            let Some(new) = setting.variable_name() else {
+                continue;
+            };
+            for old in setting.older_variable_names() {
+                let warning = self.copy_old_name(&old, &new);
+                warnings.extend(warning.filter(|_| !SYNONYMS.contains(&old.as_str())));
+            }
         }
         warnings
     }
@@ -226,7 +272,11 @@ impl Environment {
                 "both {old} and {new} are set; using {new}, as {old} is deprecated"
             ));
         }
-        self.added.insert(new.into(), value);
+        let origin = match self.added.get(OsStr::new(old)) {
+            Some(added) => added.origin.clone(),
+            None => Origin::Variable(old.to_string()),
+        };
+        self.added.insert(new.into(), Added { value, origin });
         Some(format!(
             "environment variable {old} is deprecated, use {new} instead"
         ))
@@ -243,9 +293,12 @@ mod tests {
                 .iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
-            added: BTreeMap::new(),
+            ..Environment::default()
         };
-        environment.add_text(file).expect("the file is well formed");
+        let path = Path::new("/.env");
+        environment
+            .add_text(file, path)
+            .expect("the file is well formed");
         environment
     }
 
@@ -265,6 +318,8 @@ mod tests {
                 ("LOG_FORMAT", "json"),
                 ("INFLUXDB3_LOG_FORMAT", "full"),
                 ("INFLUXDB3_DATAFUSION_NUM_THREADS", "3"),
+                ("INFLUXDB3_ENTERPRISE_NUM_TABLE_LIMIT", "4"),
+                ("INFLUXDB3_PT_SNAPSHOT_SIZE", "1mb"),
             ],
             "INFLUXDB3_DB_DIR=/data",
         );
@@ -272,9 +327,11 @@ mod tests {
         assert_eq!(
             warnings,
             [
+                "environment variable INFLUXDB3_ENTERPRISE_NUM_TABLE_LIMIT is deprecated, use INFLUXDB3_NUM_TABLE_LIMIT instead",
+                "environment variable INFLUXDB3_PT_SNAPSHOT_SIZE is ignored: it means nothing any more",
+                "environment variable INFLUXDB3_DB_DIR is deprecated, use INFLUXDB3_DATA_DIR instead",
                 "environment variable LOG_FILTER is deprecated, use INFLUXDB3_LOG_FILTER instead",
                 "both LOG_FORMAT and INFLUXDB3_LOG_FORMAT are set; using INFLUXDB3_LOG_FORMAT, as LOG_FORMAT is deprecated",
-                "environment variable INFLUXDB3_DB_DIR is deprecated, use INFLUXDB3_DATA_DIR instead",
             ]
         );
         assert_eq!(
@@ -293,6 +350,21 @@ mod tests {
             environment.get("INFLUXDB3_NUM_DATAFUSION_THREADS"),
             Some(OsStr::new("3"))
         );
+        let origin = |name| environment.origin_of(table::find(name).expect("an option"));
+        assert_eq!(
+            origin("num-table-limit"),
+            Some(Origin::Variable(
+                "INFLUXDB3_ENTERPRISE_NUM_TABLE_LIMIT".to_string()
+            ))
+        );
+        assert_eq!(
+            origin("data-dir"),
+            Some(Origin::DotEnv {
+                path: PathBuf::from("/.env"),
+                variable: "INFLUXDB3_DB_DIR".to_string()
+            })
+        );
+        assert_eq!(origin("http-bind"), None);
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use clap::ValueEnum;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -23,64 +22,24 @@ const NOISE_REDUCTION: &str = "reqwest=info,hyper=info,hyper_util=info,h2=info,o
 /// Longest line in bytes, its end included; the rest is cut off.
 const LINE_BYTES_MAX: usize = 16 * 1024 - 64;
 
-/// How events are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    /// One line per event
-    #[default]
-    Full,
-    /// Several lines per event, for people
-    Pretty,
-    /// One JSON object per event
-    Json,
-    /// One line of key=value pairs per event
-    Logfmt,
+/// Which events to log, how and where; the names are those of the options of `serve`.
+#[derive(Debug, Default)]
+pub(crate) struct LogOptions {
+    pub(crate) log_filter: Option<String>,
+    /// How often `-v` was given.
+    pub(crate) verbose: u8,
+    pub(crate) disable_log_filter_noise_reduction: bool,
+    /// `stdout` when not given.
+    pub(crate) log_destination: Option<String>,
+    /// One line for an event when not given.
+    pub(crate) log_format: Option<String>,
 }
 
 /// Where events are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "lowercase")]
-pub(crate) enum LogDestination {
-    #[default]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogDestination {
     Stdout,
     Stderr,
-}
-
-/// The log options of `serve`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct LogOptions {
-    /// Which events to log: directives such as `info,storage=debug`
-    #[arg(long, env = "INFLUXDB3_LOG_FILTER", value_name = "FILTER")]
-    pub(crate) log_filter: Option<String>,
-
-    /// Log more: -v info, -vv debug, -vvv trace; stronger than --log-filter
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-
-    /// Keep the events of libraries when the filter asks for debug or trace
-    #[arg(long, env = "INFLUXDB3_DISABLE_LOG_FILTER_NOISE_REDUCTION")]
-    pub(crate) disable_log_filter_noise_reduction: bool,
-
-    /// Where to write the log
-    #[arg(
-        long,
-        env = "INFLUXDB3_LOG_DESTINATION",
-        value_enum,
-        default_value_t,
-        value_name = "DESTINATION"
-    )]
-    pub(crate) log_destination: LogDestination,
-
-    /// How to write the log
-    #[arg(
-        long,
-        env = "INFLUXDB3_LOG_FORMAT",
-        value_enum,
-        default_value_t,
-        value_name = "FORMAT"
-    )]
-    pub(crate) log_format: LogFormat,
 }
 
 impl LogOptions {
@@ -107,18 +66,21 @@ pub(crate) fn initialize(options: &LogOptions, no_color: bool) -> anyhow::Result
         anyhow::anyhow!("Initializing logs failed: cannot use the filter '{directives}': {cause}")
     })?;
     let destination = Destination {
-        kind: options.log_destination,
+        kind: match options.log_destination.as_deref() {
+            Some("stderr") => LogDestination::Stderr,
+            _ => LogDestination::Stdout,
+        },
     };
     let ansi = destination.is_terminal() && !no_color;
     let layer = tracing_subscriber::fmt::layer::<Registry>()
         .log_internal_errors(false)
         .with_writer(destination)
         .with_ansi(ansi);
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match options.log_format {
-        LogFormat::Full => layer.boxed(),
-        LogFormat::Pretty => layer.pretty().with_ansi(ansi).boxed(),
-        LogFormat::Json => layer.json().boxed(),
-        LogFormat::Logfmt => layer.with_ansi(false).event_format(Logfmt).boxed(),
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match options.log_format.as_deref() {
+        Some("pretty") => layer.pretty().with_ansi(ansi).boxed(),
+        Some("json") => layer.json().boxed(),
+        Some("logfmt") => layer.with_ansi(false).event_format(Logfmt).boxed(),
+        _ => layer.boxed(),
     };
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
@@ -269,9 +231,7 @@ mod tests {
         LogOptions {
             log_filter: filter.map(str::to_string),
             verbose,
-            disable_log_filter_noise_reduction: false,
-            log_destination: LogDestination::Stdout,
-            log_format: LogFormat::Full,
+            ..LogOptions::default()
         }
     }
 

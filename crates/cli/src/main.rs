@@ -24,9 +24,11 @@ mod duration;
 
 mod memory_size;
 
-mod shown_options;
+mod options;
 
 mod signals;
+
+mod threads;
 
 use environment::Environment;
 
@@ -37,7 +39,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     // Fails only when a provider is installed already, which nothing before this line does.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let environment = match Environment::load() {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let mut environment = match Environment::load() {
         Ok(environment) => environment,
         Err(fault) => {
             output::complain(format_args!(
@@ -46,22 +49,22 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let line: Vec<OsString> = std::env::args_os().collect();
     if let Some(page) = help::asked_for(&line) {
         return printed(page.render(&environment));
     }
-    let command = match commands::parse(line, &environment) {
-        Ok(command) => command,
+    if let Err(fault) = environment.read_config_file(&line) {
+        output::complain(format_args!("Serve command failed: {fault}"));
+        return ExitCode::FAILURE;
+    }
+    let commands::Parsed { command, program } = match commands::parse(line, &environment) {
+        Ok(parsed) => parsed,
         Err(usage) => {
             // A closed stream must not turn a usage error into a panic.
             let _ = usage.print();
             return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match threads::runtime(&program) {
         Ok(runtime) => runtime,
         Err(fault) => {
             output::complain(format_args!("Error: cannot start the runtime: {fault}"));

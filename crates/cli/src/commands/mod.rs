@@ -10,7 +10,11 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::environment::Environment;
-use crate::shown_options;
+use crate::options::given;
+use crate::options::settings::Settings;
+use crate::output;
+
+pub(crate) mod config;
 
 pub(crate) mod database;
 
@@ -46,6 +50,9 @@ const VERSION: &str = concat!(
     env!("GNOMON_REVISION")
 );
 
+/// The target of warnings about older names of options.
+const ARGUMENTS_TARGET: &str = "influxdb3::arguments";
+
 /// Time-series database
 #[derive(Debug, Parser)]
 #[command(
@@ -69,6 +76,9 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show and check the options of a server
+    #[command(subcommand)]
+    Config(config::Config),
     /// Put something new to use
     #[command(subcommand)]
     Confirm(Confirm),
@@ -180,37 +190,48 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The command that a line asks for. Errors are usage errors, and what `--help` and `--version` print.
+/// What a line asks for.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) command: Command,
+    /// The options that every command takes.
+    pub(crate) program: Settings,
+}
+
+/// Reads a line, the program's name first. Errors are usage errors, and what `--help` and `--version` print.
 pub(crate) fn parse(
     line: impl IntoIterator<Item = OsString>,
     environment: &Environment,
-) -> Result<Command, clap::Error> {
-    match parse_line(line, environment)?.command {
-        Some(command) => Ok(command),
-        None => quick_start::command(environment),
+) -> Result<Parsed, clap::Error> {
+    let line: Vec<OsString> = line.into_iter().collect();
+    if let Some(options) = quick_start::options(&line) {
+        return quick_start::parse(options, environment);
+    }
+    let (arguments, program) = parse_line(line, environment)?;
+    match arguments.command {
+        Some(command) => Ok(Parsed { command, program }),
+        None => quick_start::parse(&[], environment),
     }
 }
 
 fn parse_line(
-    line: impl IntoIterator<Item = OsString>,
+    line: Vec<OsString>,
     environment: &Environment,
-) -> Result<Arguments, clap::Error> {
-    let mut tree = environment.supply(Arguments::command());
-    let matches = tree.try_get_matches_from_mut(line)?;
-    let mut arguments =
-        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut tree))?;
-    if let Some(Command::Serve(options)) = &mut arguments.command
-        && let Some((name, given)) = matches.subcommand()
-        && let Some(serve) = tree.find_subcommand(name)
-    {
-        options.shown = shown_options::of(serve, given, environment);
+) -> Result<(Arguments, Settings), clap::Error> {
+    for warning in given::older_names(&line) {
+        output::early_warning(ARGUMENTS_TARGET, &warning);
     }
+    let mut tree = environment.supply(given::with_program_options(Arguments::command()));
+    let matches = tree.try_get_matches_from_mut(line)?;
+    let arguments =
+        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut tree))?;
+    let program = Settings::of(&given::program_options(&matches), environment);
     if let Some(Command::Create(Create::Token(options))) = &arguments.command {
         options.check().map_err(|(kind, message)| {
             usage_error(&mut tree, &["create", "token"], kind, &message)
         })?;
     }
-    Ok(arguments)
+    Ok((arguments, program))
 }
 
 /// A usage error that clap's own rules cannot express, worded as if they could.
@@ -236,6 +257,7 @@ impl Command {
     pub(crate) async fn run(self, environment: &Environment) -> Result<ExitCode, Failure> {
         let (verb, result) = match self {
             Self::Debug(command) => return Ok(command.run(environment).await),
+            Self::Config(command) => ("Config", command.run(environment)),
             Self::Confirm(Confirm::Token(options)) => ("Confirm", options.run().await),
             Self::Create(Create::Database(options)) => ("Create", options.run().await),
             Self::Create(Create::Table(options)) => ("Create", options.run().await),

@@ -1,293 +1,109 @@
-//! The options that say where data is kept and how to get there; shared by `serve` and `debug`.
+//! The object store that options ask for; shared by `serve` and `debug`.
 //!
-//! Names, variables and defaults: spec/server-config.md §7, §8.3, §9. What they mean is `server`'s business.
+//! The options are in the table (`options::table`), their meaning is `server`'s business: spec/server-config.md §7, §8.3, §9.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::bail;
-use server::remote::{Azure, Connection, Google, Provider, S3, Settings};
+use server::remote::{Azure, Connection, Google, Provider, S3, Settings as Remote};
 use server::{ObjectStoreKind, Secret};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct ObjectStoreOptions {
-    /// Where to keep data: memory, memory-throttled, file, s3, google or azure
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE", value_name = "STORE", default_value = "file", value_parser = parse_store)]
-    pub(crate) object_store: Store,
+use crate::options::settings::Settings;
 
-    /// Folder of the object store `file`; ~/.influxdb when not given
-    #[arg(long, env = "INFLUXDB3_DATA_DIR", value_name = "FOLDER")]
-    pub(crate) data_dir: Option<PathBuf>,
-
-    /// Bucket of s3 or google, container of azure
-    #[arg(long, env = "INFLUXDB3_BUCKET", value_name = "NAME")]
-    bucket: Option<String>,
-
-    /// Access key of s3; without one, the credentials that AWS tools would find
-    #[arg(
-        long,
-        env = "AWS_ACCESS_KEY_ID",
-        value_name = "KEY",
-        hide_env_values = true
-    )]
-    aws_access_key_id: Option<String>,
-
-    /// Secret key of s3
-    #[arg(
-        long,
-        env = "AWS_SECRET_ACCESS_KEY",
-        value_name = "KEY",
-        hide_env_values = true
-    )]
-    aws_secret_access_key: Option<String>,
-
-    /// Session token of s3
-    #[arg(
-        long,
-        env = "AWS_SESSION_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    aws_session_token: Option<String>,
-
-    /// Region of s3; us-east-1 when not given
-    #[arg(long, env = "AWS_DEFAULT_REGION", value_name = "REGION")]
-    aws_default_region: Option<String>,
-
-    /// Address of a server that speaks like s3
-    #[arg(long, env = "AWS_ENDPOINT", value_name = "URL", value_parser = parse_endpoint)]
-    aws_endpoint: Option<String>,
-
-    /// Let s3 be reached without TLS
-    #[arg(long, env = "AWS_ALLOW_HTTP")]
-    aws_allow_http: bool,
-
-    /// Send requests to s3 unsigned
-    #[arg(long, env = "AWS_SKIP_SIGNATURE")]
-    aws_skip_signature: bool,
-
-    /// JSON file with keys of s3, read again before they expire
-    #[arg(long, env = "AWS_CREDENTIALS_FILE", value_name = "FILE")]
-    aws_credentials_file: Option<PathBuf>,
-
-    /// Make of a server that speaks like s3: ceph
-    #[arg(long, env = "AWS_S3_CUSTOM_BACKEND", value_name = "NAME", value_parser = ["ceph"])]
-    aws_s3_custom_backend: Option<String>,
-
-    /// JSON key file of google; without one, the credentials of the environment
-    #[arg(long, env = "GOOGLE_SERVICE_ACCOUNT", value_name = "FILE")]
-    google_service_account: Option<PathBuf>,
-
-    /// Storage account of azure
-    #[arg(long, env = "AZURE_STORAGE_ACCOUNT", value_name = "NAME")]
-    azure_storage_account: Option<String>,
-
-    /// Access key of azure; without one, workload identity, then managed identity
-    #[arg(
-        long,
-        env = "AZURE_STORAGE_ACCESS_KEY",
-        value_name = "KEY",
-        hide_env_values = true
-    )]
-    azure_storage_access_key: Option<String>,
-
-    /// Address of a server that speaks like azure
-    #[arg(long, env = "AZURE_ENDPOINT", value_name = "URL", value_parser = parse_endpoint)]
-    azure_endpoint: Option<String>,
-
-    /// Let azure be reached without TLS
-    #[arg(long, env = "AZURE_ALLOW_HTTP")]
-    azure_allow_http: bool,
-
-    /// Requests to a remote store at once
-    #[arg(
-        long,
-        env = "INFLUXDB3_OBJECT_STORE_CONNECTION_LIMIT",
-        value_name = "N",
-        default_value = "64"
-    )]
-    object_store_connection_limit: NonZeroUsize,
-
-    /// Speak HTTP/2 with a remote store, and nothing else
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE_HTTP2_ONLY")]
-    object_store_http2_only: bool,
-
-    /// Largest frame of HTTP/2 in bytes
-    #[arg(
-        long,
-        env = "INFLUXDB3_OBJECT_STORE_HTTP2_MAX_FRAME_SIZE",
-        value_name = "BYTES"
-    )]
-    object_store_http2_max_frame_size: Option<u32>,
-
-    /// Longest wait for one answer of a remote store
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = crate::duration::parse)]
-    object_store_request_timeout: Duration,
-
-    /// How often a request that failed is repeated; 0 for never
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE_MAX_RETRIES", value_name = "N")]
-    object_store_max_retries: Option<usize>,
-
-    /// Time after which a request that failed is not repeated any more
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE_RETRY_TIMEOUT", value_name = "DURATION", value_parser = crate::duration::parse)]
-    object_store_retry_timeout: Option<Duration>,
-
-    /// Accepted for compatibility: has no effect
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE_CACHE_ENDPOINT", value_name = "URL", value_parser = parse_endpoint)]
-    object_store_cache_endpoint: Option<String>,
-
-    /// Take any certificate of a remote store
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE_TLS_ALLOW_INSECURE")]
-    object_store_tls_allow_insecure: bool,
-
-    /// PEM file with certificate authorities to trust beside those of the system
-    #[arg(long, env = "INFLUXDB3_OBJECT_STORE_TLS_CA", value_name = "FILE")]
-    object_store_tls_ca: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Store {
-    Memory,
-    MemoryThrottled,
-    File,
-    S3,
-    Google,
-    Azure,
-}
-
-fn parse_store(text: &str) -> Result<Store, String> {
-    Ok(match text.to_ascii_lowercase().as_str() {
-        "memory" => Store::Memory,
-        "memory-throttled" => Store::MemoryThrottled,
-        "file" => Store::File,
-        "s3" => Store::S3,
-        "google" => Store::Google,
-        "azure" => Store::Azure,
-        _ => {
-            return Err(
-                "the stores are memory, memory-throttled, file, s3, google and azure".to_string(),
-            );
-        }
+/// The store that is asked for.
+pub(crate) fn kind(settings: &Settings) -> anyhow::Result<ObjectStoreKind> {
+    Ok(match settings.word("object-store").as_deref() {
+        Some("memory") => ObjectStoreKind::Memory,
+        Some("memory-throttled") => ObjectStoreKind::MemoryThrottled,
+        Some("s3") => remote(settings, Provider::S3(Box::new(s3(settings)))),
+        Some("google") => remote(
+            settings,
+            Provider::Google(Google {
+                service_account: settings.path("google-service-account"),
+            }),
+        ),
+        Some("azure") => remote(settings, Provider::Azure(azure(settings))),
+        _ => match (settings.path("data-dir"), std::env::home_dir()) {
+            (Some(folder), _) => ObjectStoreKind::File(folder),
+            (None, Some(home)) => ObjectStoreKind::File(home.join(".influxdb")),
+            (None, None) => bail!(
+                "Cannot parse object store config: Specified 'File' for the object store; required configuration missing for data-dir"
+            ),
+        },
     })
 }
 
-/// An absolute URL without slashes at its end; empty is as if not given.
-fn parse_endpoint(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    let url = reqwest::Url::parse(text).map_err(|cause| format!("'{text}' is no URL: {cause}"))?;
-    if url.cannot_be_a_base() || !url.has_host() {
-        return Err(format!("'{text}' is no URL with a host"));
-    }
-    Ok(text.trim_end_matches('/').to_string())
+fn remote(settings: &Settings, provider: Provider) -> ObjectStoreKind {
+    let usual = Connection::default();
+    ObjectStoreKind::Remote(Remote {
+        provider,
+        bucket: settings.owned("bucket"),
+        connection: Connection {
+            limit: settings
+                .number::<NonZeroUsize>("object-store-connection-limit")
+                .unwrap_or(usual.limit),
+            http2_only: settings.switch("object-store-http2-only"),
+            http2_max_frame_size: settings.number("object-store-http2-max-frame-size"),
+            request_timeout: settings
+                .duration("object-store-request-timeout")
+                .unwrap_or(usual.request_timeout),
+            max_retries: settings.number("object-store-max-retries"),
+            retry_timeout: settings.duration("object-store-retry-timeout"),
+            tls_allow_insecure: settings.switch("object-store-tls-allow-insecure"),
+            tls_ca: settings.path("object-store-tls-ca"),
+        },
+    })
 }
 
-impl ObjectStoreOptions {
-    /// The store that is asked for.
-    pub(crate) fn kind(&self) -> anyhow::Result<ObjectStoreKind> {
-        Ok(match self.object_store {
-            Store::Memory => ObjectStoreKind::Memory,
-            Store::MemoryThrottled => ObjectStoreKind::MemoryThrottled,
-            Store::File => match (&self.data_dir, std::env::home_dir()) {
-                (Some(folder), _) => ObjectStoreKind::File(folder.clone()),
-                (None, Some(home)) => ObjectStoreKind::File(home.join(".influxdb")),
-                (None, None) => bail!(
-                    "Cannot parse object store config: Specified 'File' for the object store; required configuration missing for data-dir"
-                ),
-            },
-            Store::S3 => self.remote(Provider::S3(Box::new(self.s3()))),
-            Store::Google => self.remote(Provider::Google(Google {
-                service_account: self.google_service_account.clone(),
-            })),
-            Store::Azure => self.remote(Provider::Azure(self.azure())),
-        })
-    }
-
-    /// Says what of the options has no effect.
-    pub(crate) fn log_notices(&self) {
-        if self.object_store != Store::File && self.data_dir.is_some() {
-            tracing::warn!("--data-dir has no effect: the object store is not a file store");
-        }
-        if self.object_store_cache_endpoint.is_some() {
-            tracing::info!("--object-store-cache-endpoint has no effect: there is no such cache");
-        }
-        if let Some(name) = &self.aws_s3_custom_backend {
-            tracing::info!(
-                "--aws-s3-custom-backend {name} needs nothing special: objects are never replaced by their ETag"
-            );
-        }
-    }
-
-    fn remote(&self, provider: Provider) -> ObjectStoreKind {
-        ObjectStoreKind::Remote(Settings {
-            provider,
-            bucket: given(&self.bucket),
-            connection: Connection {
-                limit: self.object_store_connection_limit,
-                http2_only: self.object_store_http2_only,
-                http2_max_frame_size: self.object_store_http2_max_frame_size,
-                request_timeout: self.object_store_request_timeout,
-                max_retries: self.object_store_max_retries,
-                retry_timeout: self.object_store_retry_timeout,
-                tls_allow_insecure: self.object_store_tls_allow_insecure,
-                tls_ca: self.object_store_tls_ca.clone(),
-            },
-        })
-    }
-
-    fn s3(&self) -> S3 {
-        S3 {
-            access_key_id: secret(&self.aws_access_key_id),
-            secret_access_key: secret(&self.aws_secret_access_key),
-            session_token: secret(&self.aws_session_token),
-            region: given(&self.aws_default_region),
-            endpoint: given(&self.aws_endpoint),
-            allow_http: self.aws_allow_http,
-            skip_signature: self.aws_skip_signature,
-            credentials_file: self.aws_credentials_file.clone(),
-        }
-    }
-
-    fn azure(&self) -> Azure {
-        Azure {
-            account: given(&self.azure_storage_account),
-            access_key: secret(&self.azure_storage_access_key),
-            endpoint: given(&self.azure_endpoint),
-            allow_http: self.azure_allow_http,
-        }
+fn s3(settings: &Settings) -> S3 {
+    S3 {
+        access_key_id: secret(settings, "aws-access-key-id"),
+        secret_access_key: secret(settings, "aws-secret-access-key"),
+        session_token: secret(settings, "aws-session-token"),
+        region: settings.owned("aws-default-region"),
+        endpoint: settings.url("aws-endpoint"),
+        allow_http: settings.switch("aws-allow-http"),
+        skip_signature: settings.switch("aws-skip-signature"),
+        credentials_file: settings.path("aws-credentials-file"),
     }
 }
 
-/// Scripts set variables to nothing when they mean that there is no value.
-fn given(text: &Option<String>) -> Option<String> {
-    text.clone().filter(|text| !text.is_empty())
+fn azure(settings: &Settings) -> Azure {
+    Azure {
+        account: settings.owned("azure-storage-account"),
+        access_key: secret(settings, "azure-storage-access-key"),
+        endpoint: settings.url("azure-endpoint"),
+        allow_http: settings.switch("azure-allow-http"),
+    }
 }
 
-fn secret(text: &Option<String>) -> Option<Secret> {
-    given(text).map(Secret::new)
+fn secret(settings: &Settings, name: &str) -> Option<Secret> {
+    settings.owned(name).map(Secret::new)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use clap::{Args, Command, FromArgMatches};
 
     use super::*;
+    use crate::environment::Environment;
+    use crate::options::given::StoreOptions;
 
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: ObjectStoreOptions,
+    fn settings(line: &str) -> Result<Settings, clap::Error> {
+        let words = std::iter::once("x").chain(line.split_whitespace());
+        let command = StoreOptions::augment_args(Command::new("x"));
+        let given = StoreOptions::from_arg_matches(&command.try_get_matches_from(words)?)?;
+        Ok(Settings::of(&given.0, &Environment::default()))
     }
 
     fn kind(line: &str) -> ObjectStoreKind {
-        let words = std::iter::once("x").chain(line.split_whitespace());
-        let line = Line::try_parse_from(words).expect("a valid line");
-        line.options.kind().expect("a complete line")
+        super::kind(&settings(line).expect("a valid line")).expect("a complete line")
     }
 
-    fn remote(line: &str) -> Settings {
+    fn remote(line: &str) -> Remote {
         match kind(line) {
             ObjectStoreKind::Remote(settings) => settings,
             other => panic!("{other:?} is not remote"),
@@ -325,12 +141,11 @@ mod tests {
                 allow_http: true,
             })
         );
-        assert!(Line::try_parse_from(["x", "--object-store", "tape"]).is_err());
     }
 
     #[test]
     fn options_of_s3_and_of_its_connection() {
-        let settings = remote(
+        let asked = remote(
             "--object-store s3 --bucket b --aws-access-key-id i --aws-secret-access-key k --aws-session-token= \
              --aws-endpoint http://localhost:9000/ --aws-allow-http --aws-s3-custom-backend ceph \
              --object-store-connection-limit 3 --object-store-http2-only --object-store-max-retries 0 \
@@ -344,7 +159,7 @@ mod tests {
             allow_http: true,
             ..S3::default()
         };
-        let expected = Settings {
+        let expected = Remote {
             provider: Provider::S3(Box::new(s3)),
             bucket: Some("b".to_string()),
             connection: Connection {
@@ -357,7 +172,7 @@ mod tests {
                 ..Connection::default()
             },
         };
-        assert_eq!(settings, expected);
+        assert_eq!(asked, expected);
         let connection = remote("--object-store s3").connection;
         assert_eq!(connection, Connection::default());
     }
@@ -365,13 +180,13 @@ mod tests {
     #[test]
     fn values_that_are_wrong() {
         for line in [
+            "--object-store tape",
             "--object-store-connection-limit 0",
             "--aws-endpoint nonsense",
             "--aws-endpoint mailto:a@b",
             "--aws-s3-custom-backend other",
         ] {
-            let words = std::iter::once("x").chain(line.split_whitespace());
-            assert!(Line::try_parse_from(words).is_err(), "{line}");
+            assert!(settings(line).is_err(), "{line}");
         }
     }
 }

@@ -6,19 +6,34 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 
-use super::Command;
+use super::Parsed;
 use crate::environment::Environment;
+use crate::options::given::CONFIG;
+use crate::options::table::{self, Scope};
 use crate::output;
 
-/// The command `serve` as a quick start runs it. Errors are usage errors in the environment.
-pub(crate) fn command(environment: &Environment) -> Result<Command, clap::Error> {
+/// The options of a line (the program's name first) that has no command and begins with an option of the server.
+pub(super) fn options(line: &[OsString]) -> Option<&[OsString]> {
+    let first = line.get(1)?.to_str()?.strip_prefix("--")?;
+    let name = first.split_once('=').map_or(first, |(name, _)| name);
+    let is_of_server = table::of_scope(Scope::Server)
+        .any(|setting| setting.name == name || setting.older.contains(&name));
+    (is_of_server || name == CONFIG).then_some(&line[1..])
+}
+
+/// The command `serve` as a quick start runs it, with these options. Errors are usage errors, in the environment or the options.
+pub(super) fn parse(
+    options: &[OsString],
+    environment: &Environment,
+) -> Result<Parsed, clap::Error> {
     let line = [
         "influxdb3",
         "serve",
         "--serve-invocation-method",
         "quick-start",
     ];
-    let line: Vec<OsString> = line.into_iter().map(OsString::from).collect();
+    let line = line.into_iter().map(OsString::from);
+    let line: Vec<OsString> = line.chain(options.iter().cloned()).collect();
     match super::parse(line.clone(), environment) {
         Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {}
         given => return given,

@@ -70,9 +70,9 @@ fn old_names_work_with_a_warning() {
     let error = run(command, b"").failed(1);
     let warnings: Vec<&str> = error.lines().collect();
     for (line, expected) in warnings.iter().zip([
-        "environment variable LOG_FILTER is deprecated, use INFLUXDB3_LOG_FILTER instead",
-        "both INFLUXDB3_DB_DIR and INFLUXDB3_DATA_DIR are set; using INFLUXDB3_DATA_DIR, as INFLUXDB3_DB_DIR is deprecated",
         "environment variable INFLUXDB3_NODE_IDENTIFIER_PREFIX is deprecated, use INFLUXDB3_NODE_ID instead",
+        "both INFLUXDB3_DB_DIR and INFLUXDB3_DATA_DIR are set; using INFLUXDB3_DATA_DIR, as INFLUXDB3_DB_DIR is deprecated",
+        "environment variable LOG_FILTER is deprecated, use INFLUXDB3_LOG_FILTER instead",
     ]) {
         let (time, rest) = line.split_once(' ').expect("a time, then the rest");
         assert!(time.len() == 27 && time.ends_with('Z'), "{line}");

@@ -16,6 +16,8 @@ mod usage;
 
 mod environment;
 
+mod options;
+
 mod quick_start;
 
 mod serve;

@@ -187,5 +187,8 @@ fn wrong_settings_say_what_is_wrong() {
         assert!(stderr.contains(&expected), "{stderr}");
     }
     let stderr = influxdb3(&["serve", "--node-id", "n", "--object-store", "tape"]).failed(2);
-    assert!(stderr.contains("the stores are memory, "), "{stderr}");
+    assert!(
+        stderr.contains("'tape' is not one of memory, memory-throttled, file, s3, google, azure"),
+        "{stderr}"
+    );
 }

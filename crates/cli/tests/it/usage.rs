@@ -29,9 +29,9 @@ fn unknown_commands_and_options() {
         error.contains("error: unrecognized subcommand 'nonsense'"),
         "{error}"
     );
-    let error = influxdb3(&["--object-store", "memory"]).failed(2);
+    let error = influxdb3(&["--objekt-store", "memory"]).failed(2);
     assert!(
-        error.contains("error: unexpected argument '--object-store' found"),
+        error.contains("error: unexpected argument '--objekt-store' found"),
         "{error}"
     );
     let error = influxdb3(&["create", "trigger", "x"]).failed(2);

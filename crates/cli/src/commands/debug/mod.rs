@@ -24,7 +24,7 @@ pub(crate) enum Debug {
 impl Debug {
     pub(crate) async fn run(self, environment: &Environment) -> ExitCode {
         match self {
-            Self::ObjectStoreCheck(options) => match options.run().await {
+            Self::ObjectStoreCheck(options) => match options.run(environment).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     output::complain(format_args!("Debug command failed: {error}"));

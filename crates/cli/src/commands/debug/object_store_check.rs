@@ -5,13 +5,16 @@
 use anyhow::bail;
 use server::store::{self, StoreCheck};
 
-use crate::commands::object_store::ObjectStoreOptions;
+use crate::commands::object_store;
+use crate::environment::Environment;
+use crate::options::given::StoreOptions;
+use crate::options::settings::Settings;
 use crate::output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    object_store: ObjectStoreOptions,
+    store: StoreOptions,
 
     /// Where to write: objects go to a folder of their own below it, and are removed again
     #[arg(long, value_name = "PREFIX")]
@@ -23,8 +26,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) async fn run(self: Box<Self>) -> anyhow::Result<()> {
-        let kind = self.object_store.kind()?;
+    pub(crate) async fn run(self: Box<Self>, environment: &Environment) -> anyhow::Result<()> {
+        let kind = object_store::kind(&Settings::of(&self.store.0, environment))?;
         let (check, probe) = (self.check_prefix.as_deref(), self.probe_prefix.as_deref());
         let checks = store::check(&kind, check, probe).await?;
         let failed = checks

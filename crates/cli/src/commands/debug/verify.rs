@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use server::verify::{Depth, Finding, Repair, Repaired, Summary, verify};
 
-use crate::commands::object_store::ObjectStoreOptions;
-use crate::commands::serve::NodeName;
+use crate::commands::object_store;
+use crate::commands::serve;
 use crate::environment::Environment;
+use crate::options::given::NodeStoreOptions;
+use crate::options::settings::Settings;
 use crate::output;
 
 /// The command could not do its work.
@@ -19,10 +21,7 @@ const CANNOT_RUN: u8 = 2;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    node: NodeName,
-
-    #[command(flatten)]
-    object_store: ObjectStoreOptions,
+    store: NodeStoreOptions,
 
     /// Do not read data files whole: check their sizes and footers
     #[arg(long)]
@@ -69,8 +68,9 @@ impl Options {
             (true, false) => Repair::WhenAlone,
             (true, true) => Repair::Forced,
         };
-        let node_id = self.node.resolve(environment)?;
-        let store = self.object_store.kind()?;
+        let settings = Settings::of(&self.store.0, environment);
+        let node_id = serve::node_id(&settings, environment)?;
+        let store = object_store::kind(&settings)?;
         let mut unprinted = Ok(());
         let mut report = |finding: Finding| {
             let printed = match self.format {
