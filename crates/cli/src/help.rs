@@ -111,6 +111,7 @@ mod tests {
                 "--admin",
                 "--offline",
                 "--config",
+                "--origin",
             ]
             .map(str::to_string),
         );
