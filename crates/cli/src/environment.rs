@@ -12,8 +12,8 @@ use clap::{Arg, ArgGroup, Command};
 
 use crate::dotenv;
 use crate::options::file::{self, FileValues};
-use crate::options::given::CONFIG_VARIABLE;
-use crate::options::setting::{PREFIX, Setting};
+use crate::options::given::{CONFIG_VARIABLE, is_secret};
+use crate::options::setting::{Effect, Kind, PREFIX, Setting};
 use crate::options::settings::Origin;
 use crate::options::table::{self, Scope};
 use crate::output;
@@ -31,6 +31,9 @@ const LARGER_EDITION: &str = "INFLUXDB3_ENTERPRISE_";
 
 /// Variables, or beginnings of them, that mean nothing any more (spec/server-config.md §3, §5).
 const WITHOUT_MEANING: [&str; 2] = ["INFLUXDB3_PT_", "INFLUXDB3_PARQUET_MEM_CACHE_SIZE_MB"];
+
+/// The variable with the token of client commands.
+const TOKEN: &str = "INFLUXDB3_AUTH_TOKEN";
 
 /// Commands that take options of the server, and so the file with them.
 const WITH_FILE: [&str; 3] = ["config", "debug", "serve"];
@@ -66,6 +69,7 @@ impl Environment {
         if let Ok(folder) = std::env::current_dir() {
             environment.add_file_near(&folder)?;
         }
+        environment.add_secret_files()?;
         for warning in environment.copy_old_names() {
             output::early_warning(WARNING_TARGET, &warning);
         }
@@ -233,6 +237,29 @@ impl Environment {
         Ok(())
     }
 
+    /// Reads the secrets that stand in files: `…_FILE` names the file of a variable that is not set itself.
+    fn add_secret_files(&mut self) -> anyhow::Result<()> {
+        for name in secret_variables() {
+            let of_file = format!("{name}_FILE");
+            if self.get(&name).is_some() {
+                continue;
+            }
+            let Some(path) = self.get(&of_file).filter(|path| !path.is_empty()) else {
+                continue;
+            };
+            let path = PathBuf::from(path);
+            let text = std::fs::read_to_string(&path)
+                .map_err(|cause| anyhow::anyhow!("{of_file}: {}: {cause}", path.display()))?;
+            let added = Added {
+                // Editors end files with a line end, and no secret does.
+                value: text.trim_end_matches(['\n', '\r']).into(),
+                origin: Origin::Variable(of_file),
+            };
+            self.added.insert(name.into(), added);
+        }
+        Ok(())
+    }
+
     /// Makes values given under an old name known under the new one; returns the warnings this earns.
     fn copy_old_names(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -281,6 +308,19 @@ impl Environment {
             "environment variable {old} is deprecated, use {new} instead"
         ))
     }
+}
+
+/// Variables with a secret that may stand in a file instead; those that name a file have a meaning of their own.
+fn secret_variables() -> Vec<String> {
+    let of_server = table::all().filter(|setting| {
+        matches!(setting.kind, Kind::Text)
+            && is_secret(setting.name)
+            && setting.effect == Effect::Full
+    });
+    of_server
+        .filter_map(Setting::variable_name)
+        .chain([TOKEN.to_string()])
+        .collect()
 }
 
 #[cfg(test)]

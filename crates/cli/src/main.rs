@@ -28,6 +28,8 @@ mod options;
 
 mod signals;
 
+mod supervisor;
+
 mod threads;
 
 use environment::Environment;

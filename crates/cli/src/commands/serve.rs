@@ -18,6 +18,7 @@ use crate::options::given::ServerOptions;
 use crate::options::settings::{Origin, Settings};
 use crate::options::table;
 use crate::signals::{HangUps, Signals};
+use crate::supervisor::{self, News};
 
 /// The revision of the source this binary was built from, or `unknown`.
 const REVISION: &str = env!("GNOMON_REVISION");
@@ -73,6 +74,7 @@ impl Options {
             started = Node::start(config) => started?,
             () = signals.received() => return Ok(()),
         };
+        supervisor::tell(environment, News::Serving);
         let lost = loop {
             tokio::select! {
                 fault = node.failed() => break Some(fault),
@@ -81,6 +83,7 @@ impl Options {
             }
         };
         tracing::info!("stopping");
+        supervisor::tell(environment, News::Stopping);
         let stopped = tokio::select! {
             stopped = node.stop() => stopped,
             () = signals.received() => bail!("stopped by a second signal before the shutdown was complete"),

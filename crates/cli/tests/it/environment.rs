@@ -101,3 +101,49 @@ fn flags_in_the_environment_are_true_or_false() {
         assert_eq!(ran.code, code, "{value:?}: {ran:?}");
     }
 }
+
+#[test]
+fn a_secret_may_stand_in_a_file() {
+    let server = FakeServer::answering("200 OK", "[]");
+    let folder = temporary_folder();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "from_file\n").expect("a file");
+    let asks = |own: Option<&str>| {
+        let mut command = binary(folder.path());
+        command
+            .env("INFLUXDB3_HOST_URL", server.url())
+            .env("INFLUXDB3_AUTH_TOKEN_FILE", &file)
+            .args(["query", "-d", "d", "SELECT 1"]);
+        if let Some(own) = own {
+            command.env("INFLUXDB3_AUTH_TOKEN", own);
+        }
+        run(command, b"").succeeded();
+        let requests = server.requests();
+        let last = requests.last().expect("a request");
+        last.header("authorization").map(str::to_string)
+    };
+    assert_eq!(asks(None).as_deref(), Some("Bearer from_file"));
+    assert_eq!(asks(Some("own")).as_deref(), Some("Bearer own"));
+
+    let mut command = binary(folder.path());
+    command.env("AWS_SECRET_ACCESS_KEY_FILE", &file).args([
+        "config",
+        "show",
+        "--given-only",
+        "--origin",
+    ]);
+    let told = run(command, b"").succeeded();
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let expected = "aws-secret-access-key = \"*******\" # variable AWS_SECRET_ACCESS_KEY_FILE";
+    assert_eq!(words.join(" "), expected);
+
+    let mut command = binary(folder.path());
+    command
+        .env("INFLUXDB3_AUTH_TOKEN_FILE", "/nowhere")
+        .arg("--version");
+    let error = run(command, b"").failed(1);
+    assert!(
+        error.contains("INFLUXDB3_AUTH_TOKEN_FILE: /nowhere: "),
+        "{error}"
+    );
+}

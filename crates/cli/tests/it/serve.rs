@@ -261,3 +261,35 @@ fn closed_output_does_not_harm_the_server() {
     assert!(answered);
     assert_eq!(ended.and_then(|status| status.code()), Some(0));
 }
+
+/// systemd knows when the server serves and when it stops (sd_notify(3)).
+#[cfg(target_os = "linux")]
+#[test]
+fn the_supervisor_is_told() {
+    let folder = temporary_folder();
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    socket
+        .set_read_timeout(Some(crate::harness::PATIENCE))
+        .expect("a time limit");
+    let news = || {
+        let mut buffer = [0; 64];
+        let length = socket.recv(&mut buffer).expect("news");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let mut child = binary(folder.path())
+        .env("NOTIFY_SOCKET", &path)
+        .args(["serve", "--node-id", "n", "--object-store", "memory"])
+        .args(["--http-bind", "127.0.0.1:0", "--log-destination", "stderr"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let first = std::panic::catch_unwind(news);
+    crate::harness::signal(&child, "TERM");
+    let second = std::panic::catch_unwind(news);
+    let ended = crate::harness::wait(&mut child);
+    let _ = child.kill();
+    assert_eq!(first.expect("news of the start"), "READY=1");
+    assert_eq!(second.expect("news of the stop"), "STOPPING=1");
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+}
