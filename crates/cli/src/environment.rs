@@ -134,6 +134,13 @@ impl Environment {
         Some(value)
     }
 
+    /// Makes a value known where neither the process nor `.env` has one.
+    pub(crate) fn add_default(&mut self, name: &str, value: String) {
+        if self.get(name).is_none() {
+            self.added.insert(name.into(), value.into());
+        }
+    }
+
     /// Whether `NO_COLOR` asks for plain text.
     pub(crate) fn refuses_color(&self) -> bool {
         self.get("NO_COLOR").is_some_and(|value| !value.is_empty())

@@ -12,11 +12,21 @@ mod environment;
 
 mod dotenv;
 
+mod profile;
+
+mod private_file;
+
 mod help;
 
 mod client;
 
+mod credential;
+
 mod output;
+
+mod listing;
+
+mod exit_codes;
 
 mod logging;
 
@@ -37,7 +47,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     // Fails only when a provider is installed already, which nothing before this line does.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let environment = match Environment::load() {
+    let mut environment = match Environment::load() {
         Ok(environment) => environment,
         Err(fault) => {
             output::complain(format_args!(
@@ -49,6 +59,12 @@ fn main() -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();
     if let Some(page) = help::asked_for(&line) {
         return printed(page.render(&environment));
+    }
+    if commands::uses_profile(&line)
+        && let Err(fault) = profile::supply(&line, &mut environment)
+    {
+        output::complain(format_args!("error: {fault}"));
+        return exit_codes::usage();
     }
     let command = match commands::parse(line, &environment) {
         Ok(command) => command,
@@ -74,8 +90,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(failure) => {
+            let code = failure.exit_code(&environment);
             output::complain(failure);
-            ExitCode::FAILURE
+            code
         }
     }
 }
