@@ -17,6 +17,10 @@ use serde_json::{Value, json};
 use crate::credential::{Credential, Secret};
 use crate::output::{self, Format};
 
+/// What to do about a refusal when no token was presented.
+const NO_TOKEN: &str = " (no token was given: use --token-file, --token or INFLUXDB3_AUTH_TOKEN; a server without any token makes the first one \
+     by: influxdb3 create token --admin)";
+
 /// Where SQL is sent to.
 pub(crate) const SQL_PATH: &str = "/api/v3/query_sql";
 
@@ -277,7 +281,15 @@ impl Client {
         if response.status().is_success() {
             return Ok(Response(response));
         }
-        Err(api_error(response).await)
+        let mut error = api_error(response).await;
+        if let ClientError::ApiError {
+            code: 401, message, ..
+        } = &mut error
+            && self.authorization.is_none()
+        {
+            message.push_str(NO_TOKEN);
+        }
+        Err(error)
     }
 }
 
@@ -382,6 +394,18 @@ fn advice(url: &str, cause: &str) -> Option<&'static str> {
     if url.starts_with("https:") && cause.contains("InvalidContentType") {
         return Some("does this server speak TLS? if not, ask with http");
     }
+    let is_no_http = [
+        "invalid HTTP version parsed",
+        "connection closed before message completed",
+    ]
+    .iter()
+    .any(|told| cause.contains(told));
+    if url.starts_with("http:") && is_no_http {
+        return Some("does this server speak TLS? if so, ask with https");
+    }
+    if cause.contains("Connection refused") {
+        return Some("is a server running there?");
+    }
     None
 }
 
@@ -453,6 +477,20 @@ mod tests {
         for text in ["nonsense", "", "db:99999", "http://:1"] {
             parse_host(text).expect_err(text);
         }
+    }
+
+    #[test]
+    fn advice_fits_the_cause() {
+        let refused = "error trying to connect: Connection refused (os error 111)";
+        assert_eq!(
+            advice("http://a/", refused),
+            Some("is a server running there?")
+        );
+        let closed = "connection closed before message completed";
+        assert!(advice("http://a/", closed).is_some_and(|advice| advice.ends_with("https")));
+        assert_eq!(advice("https://a/", closed), None);
+        let alert = "received corrupt message of type InvalidContentType";
+        assert!(advice("https://a/", alert).is_some_and(|advice| advice.ends_with("http")));
     }
 
     #[test]

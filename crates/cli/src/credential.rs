@@ -36,7 +36,7 @@ impl fmt::Debug for Secret {
 
 /// The options as they stand on the line.
 #[derive(Debug, Args)]
-struct Options {
+struct CredentialOptions {
     /// Token to authenticate with; others on this machine can see it in the list of processes
     #[arg(long, env = "INFLUXDB3_AUTH_TOKEN", hide_env_values = true)]
     token: Option<Secret>,
@@ -81,11 +81,11 @@ impl Credential {
 
 impl Args for Credential {
     fn augment_args(command: Command) -> Command {
-        Options::augment_args(command)
+        CredentialOptions::augment_args(command)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Options::augment_args_for_update(command)
+        CredentialOptions::augment_args_for_update(command)
     }
 }
 
@@ -101,7 +101,7 @@ impl FromArgMatches for Credential {
                 "the argument '--token <TOKEN>' cannot be used with '--token-file <FILE>'\n",
             ));
         }
-        let options = Options::from_arg_matches(matches)?;
+        let options = CredentialOptions::from_arg_matches(matches)?;
         Ok(match (options.token, options.token_file) {
             (None, None) => Self::None,
             (Some(token), None) => Self::Token(token),

@@ -38,7 +38,7 @@ pub(super) async fn create(
 
 /// Which cache goes.
 #[derive(Debug, clap::Args)]
-pub(super) struct DeleteOptions {
+pub(super) struct CacheToDelete {
     #[command(flatten)]
     connection: ConnectionOptions,
 
@@ -50,7 +50,7 @@ pub(super) struct DeleteOptions {
     cache_name: String,
 }
 
-impl DeleteOptions {
+impl CacheToDelete {
     pub(super) async fn run(self, path: &str) -> anyhow::Result<()> {
         let body = json!({
             "db": self.table.database.database_name,

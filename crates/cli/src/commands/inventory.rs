@@ -76,8 +76,8 @@ fn option(command: &clap::Command, typed: &str) -> Option<String> {
                         .is_some_and(|names| names.contains(&name))
             }
             None => {
-                let mut letters = typed.chars().skip(1);
-                argument.get_short() == letters.next()
+                let letter = typed.chars().nth(1);
+                letter.is_some() && argument.get_short() == letter
             }
         }
     });

@@ -78,7 +78,7 @@ impl CreateOptions {
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeleteOptions {
     #[command(flatten)]
-    cache: cache::DeleteOptions,
+    cache: cache::CacheToDelete,
 }
 
 impl DeleteOptions {

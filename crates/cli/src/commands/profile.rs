@@ -59,6 +59,7 @@ pub(crate) struct SetOptions {
         long,
         value_name = "true|false",
         num_args = 0..=1,
+        require_equals = true,
         default_missing_value = "true"
     )]
     tls_no_verify: Option<bool>,

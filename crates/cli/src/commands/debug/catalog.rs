@@ -25,7 +25,7 @@ enum Format {
 
 /// Which catalog, and how it is printed.
 #[derive(Debug, clap::Args)]
-struct Common {
+struct Asked {
     #[command(flatten)]
     object_store: ObjectStoreOptions,
 
@@ -49,7 +49,7 @@ struct Common {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListOptions {
     #[command(flatten)]
-    common: Common,
+    asked: Asked,
 
     /// List what a snapshot has made needless too
     #[arg(long)]
@@ -59,7 +59,7 @@ pub(crate) struct ListOptions {
 #[derive(Debug, clap::Args)]
 pub(crate) struct SnapshotOptions {
     #[command(flatten)]
-    common: Common,
+    asked: Asked,
 
     /// Print every record
     #[arg(long)]
@@ -73,7 +73,7 @@ pub(crate) struct SnapshotOptions {
 #[derive(Debug, clap::Args)]
 pub(crate) struct SequenceOptions {
     #[command(flatten)]
-    common: Common,
+    asked: Asked,
 
     /// Print no records, only how many there are of each kind
     #[arg(long)]
@@ -89,12 +89,12 @@ pub(crate) struct SequenceOptions {
 
 impl Catalog {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let (what, common) = match &self {
-            Self::List(options) => ("listing the catalog", &options.common),
-            Self::Snapshot(options) => ("printing a catalog snapshot", &options.common),
-            Self::Sequence(options) => ("printing a catalog log", &options.common),
+        let (what, asked) = match &self {
+            Self::List(options) => ("listing the catalog", &options.asked),
+            Self::Snapshot(options) => ("printing a catalog snapshot", &options.asked),
+            Self::Sequence(options) => ("printing a catalog log", &options.asked),
         };
-        let prefixes = [&common.catalog_prefix, &common.cluster_id, &common.node_id];
+        let prefixes = [&asked.catalog_prefix, &asked.cluster_id, &asked.node_id];
         let Some(prefix) = prefixes.into_iter().flatten().next() else {
             bail!("a catalog prefix is required: give --catalog-prefix, --cluster-id or --node-id");
         };
