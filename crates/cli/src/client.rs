@@ -61,9 +61,10 @@ pub(crate) struct DatabaseOption {
 
 /// An address; one without a scheme, such as `localhost:8181`, is meant to be reached over plain HTTP.
 pub(crate) fn parse_host(text: &str) -> Result<Url, String> {
-    let has_port = text
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.trim_end_matches('/').parse::<u16>().is_ok());
+    let has_port = text.rsplit_once(':').is_some_and(|(_, port)| {
+        let port = port.trim_end_matches('/');
+        !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit())
+    });
     let url = match has_port && !text.contains("://") {
         true => Url::parse(&format!("http://{text}")),
         false => Url::parse(text),

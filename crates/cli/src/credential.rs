@@ -98,7 +98,7 @@ impl FromArgMatches for Credential {
         if token == Some(ValueSource::CommandLine) && token == file {
             return Err(clap::Error::raw(
                 ErrorKind::ArgumentConflict,
-                "the argument '--token <TOKEN>' cannot be used with '--token-file <FILE>'\n",
+                "the argument '--token <TOKEN>' cannot be used with '--token-file <FILE>'",
             ));
         }
         let options = CredentialOptions::from_arg_matches(matches)?;

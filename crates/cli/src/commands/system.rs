@@ -14,6 +14,10 @@ use crate::output::{self, Format, OutputOptions};
 const TABLES: &str = "SELECT table_name, array_agg(column_name ORDER BY ordinal_position) AS column_names \
      FROM information_schema.columns WHERE table_schema = 'system' GROUP BY table_name ORDER BY table_name";
 
+/// The same where a list has no form: as the text that `pretty` makes of it.
+const TABLES_AS_TEXT: &str = "SELECT table_name, concat('[', string_agg(column_name, ', ' ORDER BY ordinal_position), ']') AS column_names \
+     FROM information_schema.columns WHERE table_schema = 'system' GROUP BY table_name ORDER BY table_name";
+
 const NAMES: &str = "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = 'system' ORDER BY table_name";
 
 /// Leaves out of `queries` what these commands ask themselves.
@@ -100,7 +104,13 @@ impl Options {
             database: self.database_name,
         };
         match self.what {
-            What::TableList(options) => asked.print(TABLES, &options.output).await,
+            What::TableList(options) => {
+                let sql = match options.output.format {
+                    Format::Csv => TABLES_AS_TEXT,
+                    _ => TABLES,
+                };
+                asked.print(sql, &options.output).await
+            }
             What::Table(options) => asked.table(options).await,
             What::Summary(options) => asked.summary(&options).await,
         }

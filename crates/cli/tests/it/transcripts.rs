@@ -256,7 +256,7 @@ impl Session {
                     .map(|request| {
                         let line = request.line.trim_end_matches(" HTTP/1.1");
                         let body = String::from_utf8_lossy(&request.body);
-                        format!("{line} {}", body.replace("\r\n", "\\r\\n"))
+                        format!("{line} {}", body.replace('\r', "\\r").replace('\n', "\\n"))
                             .trim_end()
                             .to_string()
                     })
