@@ -4,8 +4,8 @@
 //! A token goes into one header, marked sensitive, and nowhere else.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
@@ -14,7 +14,12 @@ use reqwest::{Certificate, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::output::Format;
+use crate::credential::{Credential, Secret};
+use crate::output::{self, Format};
+
+/// What to do about a refusal when no token was presented.
+const NO_TOKEN: &str = " (no token was given: use --token-file, --token or INFLUXDB3_AUTH_TOKEN; a server without any token makes the first one \
+     by: influxdb3 create token --admin)";
 
 /// Where SQL is sent to.
 pub(crate) const SQL_PATH: &str = "/api/v3/query_sql";
@@ -28,13 +33,13 @@ pub(crate) struct ConnectionOptions {
         long,
         env = "INFLUXDB3_HOST_URL",
         value_name = "HOST_URL",
-        default_value = "http://127.0.0.1:8181"
+        default_value = "http://127.0.0.1:8181",
+        value_parser = parse_host
     )]
     pub(crate) host: Url,
 
-    /// Token to authenticate with
-    #[arg(long, env = "INFLUXDB3_AUTH_TOKEN", hide_env_values = true)]
-    pub(crate) token: Option<Secret>,
+    #[command(flatten)]
+    credential: Credential,
 
     // These two may also stand behind the last word of `show system`.
     /// File with certificates of authorities to trust besides those of the system
@@ -46,22 +51,25 @@ pub(crate) struct ConnectionOptions {
     pub(crate) tls_no_verify: bool,
 }
 
-/// Text that is never printed.
-#[derive(Clone)]
-pub(crate) struct Secret(String);
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_string()))
-    }
+/// The database that a command is about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatabaseOption {
+    /// Name of the database
+    #[arg(short, long = "database", env = "INFLUXDB3_DATABASE_NAME")]
+    pub(crate) database_name: String,
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[hidden]")
-    }
+/// An address; one without a scheme, such as `localhost:8181`, is meant to be reached over plain HTTP.
+pub(crate) fn parse_host(text: &str) -> Result<Url, String> {
+    let has_port = text.rsplit_once(':').is_some_and(|(_, port)| {
+        let port = port.trim_end_matches('/');
+        !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit())
+    });
+    let url = match has_port && !text.contains("://") {
+        true => Url::parse(&format!("http://{text}")),
+        false => Url::parse(text),
+    };
+    url.map_err(|cause| cause.to_string())
 }
 
 /// Why a request gave no result. The debug form is shown by `create token` and scripts search it (spec/cli.md §5).
@@ -131,6 +139,11 @@ pub(crate) enum Body {
     Json(Value),
     Text(Bytes),
     Gzip(Bytes),
+    /// A multipart form, and what parts it.
+    Form {
+        boundary: String,
+        form: Bytes,
+    },
 }
 
 /// A server and the way to it.
@@ -166,7 +179,14 @@ impl Client {
         let http = builder
             .build()
             .map_err(|cause| ClientError::Builder(causes(&cause)))?;
-        let authorization = options.token.as_ref().map(bearer).transpose()?;
+        let token = options.credential.token()?;
+        let authorization = token.as_ref().map(bearer).transpose()?;
+        if authorization.is_some() && base.scheme() == "http" && !is_local(&base) {
+            output::complain(format_args!(
+                "warning: the token goes to {} unencrypted; use https where the server has TLS",
+                printable(base.clone())
+            ));
+        }
         Ok(Self {
             http,
             base,
@@ -183,6 +203,22 @@ impl Client {
         body: Body,
     ) -> Result<Response, ClientError> {
         self.send_with(method, path, parameters, &[], body).await
+    }
+
+    /// The path of what is called `name` below another path.
+    pub(crate) fn path(&self, parent: &str, name: &str) -> Result<String, ClientError> {
+        // These two would lead to another path altogether.
+        if matches!(name, "" | "." | "..") {
+            return Err(ClientError::RequestUrl(format!(
+                "{name:?} cannot stand in a path"
+            )));
+        }
+        let mut url = self.base.clone();
+        url.set_path(parent);
+        url.path_segments_mut()
+            .map_err(|()| ClientError::BaseUrl("URL has no path".to_string()))?
+            .push(name);
+        Ok(url.path().to_string())
     }
 
     /// Asks for the rows of an SQL statement.
@@ -230,6 +266,10 @@ impl Client {
                 .body(value.to_string()),
             Body::Text(bytes) => request.body(bytes),
             Body::Gzip(bytes) => request.header(CONTENT_ENCODING, "gzip").body(bytes),
+            Body::Form { boundary, form } => {
+                let kind = format!("multipart/form-data; boundary={boundary}");
+                request.header(CONTENT_TYPE, kind).body(form)
+            }
         };
         let response = request
             .send()
@@ -242,7 +282,15 @@ impl Client {
         if response.status().is_success() {
             return Ok(Response(response));
         }
-        Err(api_error(response).await)
+        let mut error = api_error(response).await;
+        if let ClientError::ApiError {
+            code: 401, message, ..
+        } = &mut error
+            && self.authorization.is_none()
+        {
+            message.push_str(NO_TOKEN);
+        }
+        Err(error)
     }
 }
 
@@ -251,6 +299,18 @@ impl Client {
 pub(crate) struct Response(reqwest::Response);
 
 impl Response {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    pub(crate) async fn text(self) -> Result<String, ClientError> {
+        let bytes = self.0.bytes().await.map_err(read_fault)?;
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(text),
+            Err(cause) => Err(ClientError::Bytes(cause.to_string())),
+        }
+    }
+
     /// The body as it arrives.
     pub(crate) fn stream(self) -> impl Stream<Item = Result<Bytes, ClientError>> {
         self.0.bytes_stream().map_err(read_fault)
@@ -289,7 +349,7 @@ async fn api_error(response: reqwest::Response) -> ClientError {
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue, ClientError> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.0)).map_err(|_| {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
         ClientError::Builder("the token has characters that a header cannot carry".to_string())
     })?;
     value.set_sensitive(true);
@@ -315,6 +375,18 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
     Ok(found)
 }
 
+/// Whether nobody else's network lies between.
+fn is_local(url: &Url) -> bool {
+    match url.host_str() {
+        Some(host) if host == "localhost" || host.ends_with(".localhost") => true,
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
+
 /// What to do about a connection that failed for want of trust, or by the wrong scheme.
 fn advice(url: &str, cause: &str) -> Option<&'static str> {
     if cause.contains("invalid peer certificate: UnknownIssuer") {
@@ -322,6 +394,18 @@ fn advice(url: &str, cause: &str) -> Option<&'static str> {
     }
     if url.starts_with("https:") && cause.contains("InvalidContentType") {
         return Some("does this server speak TLS? if not, ask with http");
+    }
+    let is_no_http = [
+        "invalid HTTP version parsed",
+        "connection closed before message completed",
+    ]
+    .iter()
+    .any(|told| cause.contains(told));
+    if url.starts_with("http:") && is_no_http {
+        return Some("does this server speak TLS? if so, ask with https");
+    }
+    if cause.contains("Connection refused") {
+        return Some("is a server running there?");
     }
     None
 }
@@ -354,11 +438,10 @@ mod tests {
 
     #[test]
     fn a_secret_shows_nothing_of_itself() {
-        let secret: Secret = "apiv3_abc".parse().expect("any text is a secret");
-        assert_eq!(format!("{secret:?}"), "[hidden]");
+        let secret = Secret::from("apiv3_abc".to_string());
         let header = bearer(&secret).expect("plain letters");
         assert!(!format!("{header:?}").contains("abc"));
-        let broken = bearer(&Secret("apiv3_abc\n".to_string())).expect_err("a line break");
+        let broken = bearer(&Secret::from("apiv3_abc\n".to_string())).expect_err("a line break");
         assert!(!format!("{broken} {broken:?}").contains("abc"));
     }
 
@@ -377,6 +460,54 @@ mod tests {
             format!("{error:?}"),
             "ApiError { code: 409, message: \"token name already exists, _admin\", error_code: None }"
         );
+    }
+
+    #[test]
+    fn addresses_may_lack_a_scheme() {
+        for (text, expected) in [
+            ("http://db:1", "http://db:1/"),
+            ("https://db", "https://db/"),
+            ("localhost:8181", "http://localhost:8181/"),
+            ("127.0.0.1:8181/", "http://127.0.0.1:8181/"),
+            ("[::1]:8181", "http://[::1]:8181/"),
+            ("ftp://db", "ftp://db/"),
+        ] {
+            let url = parse_host(text).expect(text);
+            assert_eq!(url.as_str(), expected);
+        }
+        for text in ["nonsense", "", "db:99999", "http://:1"] {
+            parse_host(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn advice_fits_the_cause() {
+        let refused = "error trying to connect: Connection refused (os error 111)";
+        assert_eq!(
+            advice("http://a/", refused),
+            Some("is a server running there?")
+        );
+        let closed = "connection closed before message completed";
+        assert!(advice("http://a/", closed).is_some_and(|advice| advice.ends_with("https")));
+        assert_eq!(advice("https://a/", closed), None);
+        let alert = "received corrupt message of type InvalidContentType";
+        assert!(advice("https://a/", alert).is_some_and(|advice| advice.ends_with("http")));
+    }
+
+    #[test]
+    fn which_addresses_are_local() {
+        for (address, expected) in [
+            ("http://localhost:1", true),
+            ("http://db.localhost", true),
+            ("http://127.0.0.2", true),
+            ("http://[::1]:1", true),
+            ("http://10.0.0.1", false),
+            ("http://db.example.org", false),
+            ("http://localhost.example.org", false),
+        ] {
+            let url = Url::parse(address).expect(address);
+            assert_eq!(is_local(&url), expected, "{address}");
+        }
     }
 
     #[test]

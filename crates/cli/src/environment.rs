@@ -32,9 +32,6 @@ const LARGER_EDITION: &str = "INFLUXDB3_ENTERPRISE_";
 /// Variables, or beginnings of them, that mean nothing any more (spec/server-config.md §3, §5).
 const WITHOUT_MEANING: [&str; 2] = ["INFLUXDB3_PT_", "INFLUXDB3_PARQUET_MEM_CACHE_SIZE_MB"];
 
-/// The variable with the token of client commands.
-const TOKEN: &str = "INFLUXDB3_AUTH_TOKEN";
-
 /// Commands that take options of the server, and so the file with them.
 const WITH_FILE: [&str; 3] = ["config", "debug", "serve"];
 
@@ -120,6 +117,17 @@ impl Environment {
             return Some(value);
         }
         self.added.get(name).map(|added| added.value.as_os_str())
+    }
+
+    /// Makes a value known where neither the process nor `.env` has one.
+    pub(crate) fn add_default(&mut self, name: &str, value: String) {
+        if self.get(name).is_none() {
+            let added = Added {
+                value: value.into(),
+                origin: Origin::Default,
+            };
+            self.added.insert(name.into(), added);
+        }
     }
 
     /// Whether `NO_COLOR` asks for plain text.
@@ -317,10 +325,7 @@ fn secret_variables() -> Vec<String> {
             && is_secret(setting.name)
             && setting.effect == Effect::Full
     });
-    of_server
-        .filter_map(Setting::variable_name)
-        .chain([TOKEN.to_string()])
-        .collect()
+    of_server.filter_map(Setting::variable_name).collect()
 }
 
 #[cfg(test)]

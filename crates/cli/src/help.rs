@@ -26,11 +26,21 @@ pub(crate) fn asked_for(line: &[OsString]) -> Option<Page> {
         .iter()
         .take_while(|argument| *argument != "--")
         .collect::<Vec<_>>();
-    let command = arguments.iter().find(|argument| !is_flag(argument));
+    let mut words = arguments.iter().filter(|argument| !is_flag(argument));
+    let command = words.next();
     let long = arguments.iter().any(|argument| *argument == "--help-all");
     let short = arguments
         .iter()
         .any(|argument| *argument == "--help" || *argument == "-h");
+    if command.is_some_and(|command| *command == "help") {
+        return match words.next() {
+            None if long => Some(Page::RootAll),
+            None => Some(Page::Root),
+            Some(word) if *word == "serve" && long => Some(Page::ServeAll),
+            Some(word) if *word == "serve" => Some(Page::Serve),
+            Some(_) => None,
+        };
+    }
     match (command.and_then(|command| command.to_str()), long, short) {
         (_, false, false) => None,
         (None, true, _) if command.is_none() => Some(Page::RootAll),
@@ -95,6 +105,11 @@ mod tests {
         );
         check("influxdb3 -h serve", Some(Page::Serve));
         check("influxdb3 serve --node-id x", None);
+        check("influxdb3 help", Some(Page::Root));
+        check("influxdb3 help --help-all", Some(Page::RootAll));
+        check("influxdb3 help serve", Some(Page::Serve));
+        check("influxdb3 help --help-all serve", Some(Page::ServeAll));
+        check("influxdb3 help query", None);
         check("influxdb3 q -h", None);
         check("influxdb3 write -d x -- -h", None);
         check("influxdb3 nonsense --help", None);
@@ -112,6 +127,7 @@ mod tests {
                 "--offline",
                 "--config",
                 "--origin",
+                "--profile",
             ]
             .map(str::to_string),
         );
@@ -131,11 +147,16 @@ mod tests {
         let root = Arguments::command();
         for page in [Page::Root, Page::RootAll] {
             for command in root.get_subcommands() {
-                let listed = page
-                    .text()
-                    .lines()
-                    .any(|line| line.trim_start().starts_with(command.get_name()));
-                assert!(listed, "{page:?}: {}", command.get_name());
+                if command.is_hide_set() {
+                    continue;
+                }
+                let name = command.get_name();
+                let listed = page.text().lines().any(|line| {
+                    // What a line is about stands before the gap.
+                    let (about, _) = line.trim_start().split_once("  ").unwrap_or_default();
+                    about.split([' ', ',']).any(|word| word == name)
+                });
+                assert!(listed, "{page:?}: {name}");
             }
         }
     }

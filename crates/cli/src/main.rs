@@ -12,11 +12,21 @@ mod environment;
 
 mod dotenv;
 
+mod profile;
+
+mod private_file;
+
 mod help;
 
 mod client;
 
+mod credential;
+
 mod output;
+
+mod listing;
+
+mod exit_codes;
 
 mod logging;
 
@@ -54,6 +64,12 @@ fn main() -> ExitCode {
     if let Some(page) = help::asked_for(&line) {
         return printed(page.render(&environment));
     }
+    if commands::uses_profile(&line)
+        && let Err(fault) = profile::supply(&line, &mut environment)
+    {
+        output::complain(format_args!("error: {fault}"));
+        return exit_codes::usage();
+    }
     if let Err(fault) = environment.read_config_file(&line) {
         output::complain(format_args!("Serve command failed: {fault}"));
         return ExitCode::FAILURE;
@@ -79,8 +95,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(failure) => {
+            let code = failure.exit_code(&environment);
             output::complain(failure);
-            ExitCode::FAILURE
+            code
         }
     }
 }

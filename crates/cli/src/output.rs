@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -15,7 +16,7 @@ use crate::client::{Client, ClientError};
 use crate::environment::Environment;
 
 /// Where a server tells of itself as a whole.
-const INTERNAL_DATABASE: &str = "_internal";
+pub(crate) const INTERNAL_DATABASE: &str = "_internal";
 
 /// How the server shall render rows (spec/cli.md §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,10 +65,15 @@ impl OutputOptions {
         Ok(())
     }
 
-    /// Prints what a statement finds in the server's own database.
-    pub(crate) async fn list(&self, client: &Client, sql: &str) -> anyhow::Result<()> {
+    /// Prints what a statement finds in a database.
+    pub(crate) async fn list(
+        &self,
+        client: &Client,
+        database: &str,
+        sql: &str,
+    ) -> anyhow::Result<()> {
         self.check()?;
-        let response = client.sql(INTERNAL_DATABASE, sql, self.format).await?;
+        let response = client.sql(database, sql, self.format).await?;
         self.copy(response.stream()).await
     }
 
@@ -77,26 +83,37 @@ impl OutputOptions {
         body: impl Stream<Item = Result<B, ClientError>>,
     ) -> anyhow::Result<()> {
         match &self.output {
-            Some(path) => {
-                let mut file = std::fs::File::create(path)
-                    .with_context(|| format!("cannot create {}", path.display()))
-                    .map_err(flatten)?;
-                let written = copy_stream(body, &mut file).await?;
-                written
-                    .with_context(|| format!("cannot write {}", path.display()))
-                    .map_err(flatten)
+            Some(path) => copy_to_file(body, path).await,
+            None if self.format == Format::Parquet => {
+                unless_reader_left(copy_stream(body, &mut io::stdout()).await?)
             }
-            None => {
-                let mut stdout = io::stdout();
-                let written = copy_stream(body, &mut stdout).await?;
-                let finished = written.and_then(|()| match self.format {
-                    Format::Parquet => stdout.flush(),
-                    _ => stdout.write_all(b"\n").and_then(|()| stdout.flush()),
-                });
-                unless_reader_left(finished)
-            }
+            None => copy_line(body).await,
         }
     }
+}
+
+/// Copies a body to stdout as it arrives, followed by one newline.
+pub(crate) async fn copy_line<B: AsRef<[u8]>>(
+    body: impl Stream<Item = Result<B, ClientError>>,
+) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    let written = copy_stream(body, &mut stdout).await?;
+    let finished = written.and_then(|()| stdout.write_all(b"\n").and_then(|()| stdout.flush()));
+    unless_reader_left(finished)
+}
+
+/// Makes a file of a body as it arrives.
+pub(crate) async fn copy_to_file<B: AsRef<[u8]>>(
+    body: impl Stream<Item = Result<B, ClientError>>,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let mut file = std::fs::File::create(path)
+        .with_context(|| format!("cannot create {}", path.display()))
+        .map_err(flatten)?;
+    let written = copy_stream(body, &mut file).await?;
+    written
+        .with_context(|| format!("cannot write {}", path.display()))
+        .map_err(flatten)
 }
 
 /// The outer error is the server's, the inner one the destination's.
@@ -117,6 +134,16 @@ async fn copy_stream<B: AsRef<[u8]>>(
 pub(crate) fn print(line: impl fmt::Display) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     unless_reader_left(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+}
+
+/// A result to stdout, or into a file when there is one.
+pub(crate) fn print_to(path: Option<&Path>, text: &str) -> anyhow::Result<()> {
+    match path {
+        Some(path) => std::fs::write(path, format!("{text}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(flatten),
+        None => print(text),
+    }
 }
 
 /// One line that is not a result. Nobody is told when even this cannot be written.
@@ -163,9 +190,26 @@ pub(crate) fn confirm(question: &str) -> anyhow::Result<()> {
     let answer = ask(&question, Asked::OnStderr)?.to_ascii_lowercase();
     match answer.as_str() {
         "y" | "yes" => Ok(()),
-        _ => anyhow::bail!("Cannot proceed without confirmation"),
+        _ => Err(Unconfirmed.into()),
     }
 }
+
+/// Asks whether `what` is to be deleted.
+pub(crate) fn confirm_deletion(what: &str) -> anyhow::Result<()> {
+    confirm(&format!("Are you sure you want to delete {what}?"))
+}
+
+/// A question was not answered with yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unconfirmed;
+
+impl fmt::Display for Unconfirmed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Cannot proceed without confirmation")
+    }
+}
+
+impl std::error::Error for Unconfirmed {}
 
 /// Text for stdout with emphasis when somebody looks at it.
 #[derive(Clone, Copy, Debug)]

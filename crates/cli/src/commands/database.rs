@@ -1,8 +1,9 @@
-//! `create database`, `update database`, `delete database`, `show databases` (spec/cli.md §7.1–§7.3, §7.6).
+//! `create database`, `update database`, `delete database`, `undelete database`, `show databases` (spec/cli.md §7.1–§7.3, §7.6).
 
 use std::time::Duration;
 
 use reqwest::Method;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::{Body, Client, ConnectionOptions};
@@ -123,7 +124,7 @@ impl DeleteOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let name = self.database_name.as_str();
         if !self.yes {
-            confirm_deletion(&format!("{name:?}"))?;
+            output::confirm_deletion(&format!("{name:?}"))?;
         }
         let when = self.hard_delete.as_deref().map(hard_delete_at);
         let mut parameters = vec![("db", name)];
@@ -138,17 +139,49 @@ impl DeleteOptions {
     }
 }
 
-/// Asks whether `what` is to be deleted; anything but yes is an error.
-pub(super) fn confirm_deletion(what: &str) -> anyhow::Result<()> {
-    output::confirm(&format!("Are you sure you want to delete {what}?"))
-}
-
 /// The words are the server's in lower case; anything else is a time, which the server checks.
 pub(super) fn hard_delete_at(when: &str) -> String {
     let word = when.to_ascii_lowercase();
     match word.as_str() {
         "never" | "now" | "default" => word,
         _ => when.to_string(),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UndeleteOptions {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    /// Name to bring the database back under; when not given, the one that it had
+    #[arg(long = "as", value_name = "NAME")]
+    new_name: Option<String>,
+
+    /// Name of the deleted database, such as foo-20260101T000000, as `show databases --show-deleted` has it
+    database_name: String,
+}
+
+impl UndeleteOptions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        #[derive(Deserialize)]
+        struct Restored {
+            db: String,
+        }
+
+        let mut body = json!({ "db": self.database_name });
+        if let Some(name) = self.new_name {
+            body["as"] = json!(name);
+        }
+        let client = Client::new(&self.connection, None)?;
+        let path = format!("{PATH}/undelete");
+        let response = client
+            .send(Method::POST, &path, &[], Body::Json(body))
+            .await?;
+        let restored: Restored = response.json().await?;
+        output::print(format_args!(
+            "Database {:?} restored successfully",
+            restored.db
+        ))
     }
 }
 

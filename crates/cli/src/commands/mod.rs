@@ -9,36 +9,103 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use auth::Auth;
+use loadcap::Loadcap;
+use manage::Manage;
+use verbs::{
+    Cancel, Create, Delete, Disable, Enable, Export, Import, Install, Package, Remove, RowDelete,
+    Show, Status, Stop, Test, Undelete, Update, User,
+};
+
 use crate::environment::Environment;
+use crate::exit_codes;
 use crate::options::given;
 use crate::options::settings::Settings;
 use crate::output;
 
 pub(crate) mod config;
 
+pub(crate) mod verbs;
+
+#[cfg(test)]
+mod inventory;
+
+#[cfg(test)]
+mod reference;
+
+pub(crate) mod auth;
+
+pub(crate) mod backup;
+
+mod cache;
+
+pub(crate) mod completion;
+
 pub(crate) mod database;
 
 pub(crate) mod debug;
 
+pub(crate) mod distinct_cache;
+
+pub(crate) mod export;
+
+pub(crate) mod file_index;
+
+pub(crate) mod import;
+
+mod key_value;
+
+pub(crate) mod last_cache;
+
+pub(crate) mod license;
+
+pub(crate) mod loadcap;
+
+pub(crate) mod man;
+
+pub(crate) mod manage;
+
 pub(crate) mod node;
+
+mod node_spec;
 
 pub(crate) mod object_store;
 
+pub(crate) mod package;
+
+pub(crate) mod ping;
+
 pub(crate) mod plugin;
+
+mod plugin_source;
+
+pub(crate) mod profile;
 
 pub(crate) mod query;
 
+pub(crate) mod query_group;
+
 pub(crate) mod quick_start;
+
+pub(crate) mod restore;
 
 pub(crate) mod retention;
 
+pub(crate) mod rows;
+
 pub(crate) mod serve;
+
+mod sql;
 
 pub(crate) mod system;
 
 pub(crate) mod table;
 
 pub(crate) mod token;
+
+pub(crate) mod trigger;
+
+pub(crate) mod user;
 
 pub(crate) mod write;
 
@@ -58,8 +125,7 @@ const ARGUMENTS_TARGET: &str = "influxdb3::arguments";
 #[command(
     name = "influxdb3",
     version = VERSION,
-    disable_help_flag = true,
-    disable_help_subcommand = true
+    disable_help_flag = true
 )]
 pub(crate) struct Arguments {
     /// Print help
@@ -70,12 +136,24 @@ pub(crate) struct Arguments {
     #[arg(long, action = ArgAction::HelpLong, global = true)]
     help_all: Option<bool>,
 
+    /// Use the settings of this profile where neither the line nor the environment has others
+    #[arg(long, env = "INFLUXDB3_PROFILE", value_name = "NAME", global = true)]
+    profile: Option<String>,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Log in and out as a user
+    #[command(subcommand)]
+    Auth(Auth),
+    /// Stop something that is under way
+    #[command(subcommand)]
+    Cancel(Cancel),
+    /// Print a script that completes commands in a shell
+    Completion(completion::Options),
     /// Show and check the options of a server
     #[command(subcommand)]
     Config(config::Config),
@@ -91,36 +169,81 @@ pub(crate) enum Command {
     /// Delete a resource
     #[command(subcommand)]
     Delete(Delete),
+    /// Disable a trigger
+    #[command(subcommand)]
+    Disable(Disable),
+    /// Go back from another storage engine
+    #[command(hide = true, alias = "downgrade_to_parquet")]
+    DowngradeToParquet(Box<manage::DowngradeOptions>),
+    /// Enable a trigger
+    #[command(subcommand)]
+    Enable(Enable),
+    /// Fetch data as Parquet files
+    #[command(subcommand)]
+    Export(Export),
+    /// Bring data in from Parquet files
+    #[command(subcommand)]
+    Import(Import),
+    /// Install packages for plugins
+    #[command(subcommand)]
+    Install(Install),
+    /// Record what a node is asked to do
+    #[command(subcommand)]
+    Loadcap(Loadcap),
+    /// Print manual pages
+    Man(man::Options),
+    /// Manage users and the storage engine as a whole
+    #[command(subcommand)]
+    Manage(Manage),
+    /// Install packages for plugins
+    #[command(subcommand, hide = true)]
+    Package(Package),
+    /// Keep addresses and tokens under names
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Ask whether a server answers
+    Ping(ping::Options),
     /// Run a query
     #[command(visible_alias = "q")]
     Query(query::Options),
     /// Replace something secret
     #[command(subcommand)]
     Regenerate(Regenerate),
+    /// Remove a node from the cluster
+    #[command(subcommand)]
+    Remove(Remove),
     /// End something before its time
     #[command(subcommand)]
     Revoke(Revoke),
+    /// Delete rows
+    #[command(subcommand, hide = true, alias = "row_delete")]
+    RowDelete(RowDelete),
     /// Run the server
     Serve(Box<serve::Options>),
     /// List resources
     #[command(subcommand)]
     Show(Show),
+    /// Tell how far something is
+    #[command(subcommand)]
+    Status(Status),
+    /// Stop a node of the cluster
+    #[command(subcommand)]
+    Stop(Stop),
+    /// Try a plugin without writing anything
+    #[command(subcommand)]
+    Test(Test),
+    /// Bring something deleted back
+    #[command(subcommand)]
+    Undelete(Undelete),
     /// Change a resource
     #[command(subcommand)]
     Update(Update),
+    /// Look after a user
+    #[command(subcommand)]
+    User(User),
     /// Write line protocol
     #[command(visible_alias = "w")]
     Write(write::Options),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Create {
-    /// Create a new database
-    Database(database::CreateOptions),
-    /// Create a table
-    Table(table::CreateOptions),
-    /// Create a new auth token
-    Token(Box<token::create::Options>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,42 +264,6 @@ pub(crate) enum Revoke {
     Token(token::revoke::Options),
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Delete {
-    /// Delete a database
-    Database(database::DeleteOptions),
-    /// Delete a table
-    Table(table::DeleteOptions),
-    /// Delete a token
-    Token(token::delete::Options),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Update {
-    /// Change how long a database keeps its rows
-    Database(database::UpdateOptions),
-    /// Change how long a table keeps its rows
-    Table(table::UpdateOptions),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Show {
-    /// List databases
-    Databases(database::ShowOptions),
-    /// List the nodes of the cluster
-    Nodes(node::ShowOptions),
-    /// List the files of plugins
-    Plugins(plugin::ShowOptions),
-    /// List how long databases keep their rows
-    Retention(retention::ShowOptions),
-    /// Show what the server tells of a database
-    System(system::Options),
-    /// Show the token that is presented: what it may do, and until when
-    Token(token::show::SelfOptions),
-    /// List tokens
-    Tokens(token::show::ListOptions),
-}
-
 /// A command that did not do its work; displayed as the one line that goes to stderr.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -188,6 +275,30 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} command failed: {}", self.verb, self.error)
     }
+}
+
+impl Failure {
+    /// What the program ends with.
+    pub(crate) fn exit_code(&self, environment: &Environment) -> ExitCode {
+        exit_codes::of(&self.error, environment)
+    }
+}
+
+/// Whether the command on a line speaks with a server, and so uses a profile.
+pub(crate) fn uses_profile(line: &[OsString]) -> bool {
+    const ALONE: [&str; 7] = [
+        "completion",
+        "config",
+        "debug",
+        "help",
+        "man",
+        "profile",
+        "serve",
+    ];
+    let tree = Arguments::command();
+    let mut words = line.iter().skip(1).filter_map(|word| word.to_str());
+    let command = words.find(|word| *word == "help" || tree.find_subcommand(word).is_some());
+    command.is_some_and(|command| !ALONE.contains(&command))
 }
 
 /// What a line asks for.
@@ -257,29 +368,40 @@ impl Command {
     pub(crate) async fn run(self, environment: &Environment) -> Result<ExitCode, Failure> {
         let (verb, result) = match self {
             Self::Debug(command) => return Ok(command.run(environment).await),
+            Self::Auth(command) => ("Auth", command.run()),
+            Self::Cancel(command) => ("Cancel", command.run().await),
+            Self::Completion(options) => ("Completion", options.run()),
             Self::Config(command) => ("Config", command.run(environment)),
             Self::Confirm(Confirm::Token(options)) => ("Confirm", options.run().await),
-            Self::Create(Create::Database(options)) => ("Create", options.run().await),
-            Self::Create(Create::Table(options)) => ("Create", options.run().await),
-            Self::Create(Create::Token(options)) => ("Create", options.run(environment).await),
-            Self::Delete(Delete::Database(options)) => ("Delete", options.run().await),
-            Self::Delete(Delete::Table(options)) => ("Delete", options.run().await),
-            Self::Delete(Delete::Token(options)) => ("Delete", options.run().await),
+            Self::Create(command) => ("Create", command.run(environment).await),
+            Self::Delete(command) => ("Delete", command.run(environment).await),
+            Self::Disable(Disable::Trigger(options)) => ("Disable", options.disable().await),
+            Self::DowngradeToParquet(_) => ("Manage", manage::downgrade_by_old_name()),
+            Self::Enable(Enable::Trigger(options)) => ("Enable", options.enable().await),
+            Self::Export(command) => ("Export", command.run().await),
+            Self::Import(command) => ("Import", command.run().await),
+            Self::Install(Install::Package(options)) => ("Install", options.run().await),
+            Self::Loadcap(command) => ("Loadcap", command.run().await),
+            Self::Man(options) => ("Man", options.run()),
+            Self::Manage(command) => ("Manage", command.run()),
+            Self::Package(Package::Install(options)) => ("Install", options.run().await),
+            Self::Profile(command) => ("Profile", command.run(environment)),
+            Self::Ping(options) => ("Ping", options.run().await),
             Self::Query(options) => ("Query", options.run().await),
             Self::Regenerate(Regenerate::Token(options)) => {
                 ("Regenerate", options.run(environment).await)
             }
+            Self::Remove(Remove::Node(options)) => ("Remove", options.run().await),
             Self::Revoke(Revoke::Token(options)) => ("Revoke", options.run().await),
+            Self::RowDelete(command) => ("Delete", command.run().await),
             Self::Serve(options) => ("Serve", options.run(environment).await),
-            Self::Show(Show::Databases(options)) => ("Show", options.run().await),
-            Self::Show(Show::Nodes(options)) => ("Show", options.run().await),
-            Self::Show(Show::Plugins(options)) => ("Show", options.run().await),
-            Self::Show(Show::Retention(options)) => ("Show", options.run().await),
-            Self::Show(Show::System(options)) => ("Show", options.run().await),
-            Self::Show(Show::Token(options)) => ("Show", options.run().await),
-            Self::Show(Show::Tokens(options)) => ("Show", options.run().await),
-            Self::Update(Update::Database(options)) => ("Update", options.run().await),
-            Self::Update(Update::Table(options)) => ("Update", options.run().await),
+            Self::Show(command) => ("Show", command.run().await),
+            Self::Status(command) => ("Status", command.run().await),
+            Self::Stop(Stop::Node(options)) => ("Stop", options.run().await),
+            Self::Test(command) => ("Test", command.run().await),
+            Self::Undelete(command) => ("Undelete", command.run().await),
+            Self::Update(command) => ("Update", command.run().await),
+            Self::User(User::RequirePasswordReset(options)) => ("User", options.run().await),
             Self::Write(options) => ("Write", options.run().await),
         };
         match result {
@@ -296,5 +418,20 @@ mod tests {
     #[test]
     fn the_tree_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn which_commands_use_a_profile() {
+        for (line, expected) in [
+            ("influxdb3", false),
+            ("influxdb3 serve --node-id query", false),
+            ("influxdb3 profile show", false),
+            ("influxdb3 --profile a query", true),
+            ("influxdb3 q SELECT", true),
+            ("influxdb3 help query", false),
+        ] {
+            let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(uses_profile(&line), expected, "{line:?}");
+        }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     output: OutputOptions,
 
     /// URL of the server to query, instead of --host
-    #[arg(long, env = "INFLUXDB3_QUERY_HOST_URL", value_name = "HOST_URL")]
+    #[arg(long, env = "INFLUXDB3_QUERY_HOST_URL", value_name = "HOST_URL", value_parser = crate::client::parse_host)]
     query_host: Option<Url>,
 
     /// Database to query

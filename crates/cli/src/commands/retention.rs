@@ -2,8 +2,9 @@
 //!
 //! Not here: how that is changed (`database`, `table`).
 
+use super::sql::literal;
 use crate::client::{Client, ConnectionOptions};
-use crate::output::OutputOptions;
+use crate::output::{INTERNAL_DATABASE, OutputOptions};
 
 /// Largest first; whatever is no whole number of them is told in seconds.
 const UNITS: [(&str, u64); 3] = [("d", 86_400), ("h", 3_600), ("m", 60)];
@@ -27,7 +28,7 @@ impl ShowOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let client = Client::new(&self.connection, None)?;
         let sql = listing(self.database.as_deref());
-        self.output.list(&client, &sql).await
+        self.output.list(&client, INTERNAL_DATABASE, &sql).await
     }
 }
 
@@ -41,7 +42,7 @@ fn listing(database: Option<&str>) -> String {
     }
     period.push_str(&format!(" ELSE concat(period / {NS_PER_SECOND}, 's') END"));
     let only = database.map_or_else(String::new, |name| {
-        format!(" AND database_name = '{}'", name.replace('\'', "''"))
+        format!(" AND database_name = {}", literal(name))
     });
     // Dividing unsigned numbers gives fractions.
     format!(

@@ -7,10 +7,15 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::sql::identifier;
 use crate::client::{Client, ClientError, ConnectionOptions};
 use crate::output::{self, Format, OutputOptions};
 
 const TABLES: &str = "SELECT table_name, array_agg(column_name ORDER BY ordinal_position) AS column_names \
+     FROM information_schema.columns WHERE table_schema = 'system' GROUP BY table_name ORDER BY table_name";
+
+/// The same where a list has no form: as the text that `pretty` makes of it.
+const TABLES_AS_TEXT: &str = "SELECT table_name, concat('[', string_agg(column_name, ', ' ORDER BY ordinal_position), ']') AS column_names \
      FROM information_schema.columns WHERE table_schema = 'system' GROUP BY table_name ORDER BY table_name";
 
 const NAMES: &str = "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = 'system' ORDER BY table_name";
@@ -83,6 +88,10 @@ struct SummaryOptions {
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     format: Format,
 
+    /// Write the tables to this file instead of the standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
     /// The most rows to print of each table; 0 for all
     #[arg(short, long, default_value_t = 10, value_name = "LIMIT")]
     limit: u16,
@@ -95,7 +104,13 @@ impl Options {
             database: self.database_name,
         };
         match self.what {
-            What::TableList(options) => asked.print(TABLES, &options.output).await,
+            What::TableList(options) => {
+                let sql = match options.output.format {
+                    Format::Csv => TABLES_AS_TEXT,
+                    _ => TABLES,
+                };
+                asked.print(sql, &options.output).await
+            }
             What::Table(options) => asked.table(options).await,
             What::Summary(options) => asked.summary(&options).await,
         }
@@ -138,16 +153,24 @@ impl Asked {
     }
 
     async fn summary(&self, options: &SummaryOptions) -> anyhow::Result<()> {
-        let output = OutputOptions {
-            format: options.format,
-            output: None,
-        };
-        for name in self.names().await? {
-            output::print(format_args!("{name} summary:"))?;
-            let sql = rows_of(&name, &[], &[], options.limit);
-            self.print(&sql, &output).await?;
+        if options.format == Format::Parquet {
+            anyhow::bail!(
+                "a summary is many tables, and parquet holds one: use `show system table`"
+            );
         }
-        Ok(())
+        let mut text = String::new();
+        for name in self.names().await? {
+            let sql = rows_of(&name, &[], &[], options.limit);
+            let response = self
+                .client
+                .sql(&self.database, &sql, options.format)
+                .await?;
+            text.push_str(&format!("{name} summary:\n{}\n", response.text().await?));
+        }
+        output::print_to(
+            options.output.as_deref(),
+            text.strip_suffix('\n').unwrap_or(&text),
+        )
     }
 
     /// Of the system tables, sorted.
@@ -208,7 +231,7 @@ fn list(words: &[String], render: impl Fn(&str) -> String) -> String {
 fn quoted(name: &str) -> String {
     match name.len() > 1 && name.starts_with('"') && name.ends_with('"') {
         true => name.to_string(),
-        false => format!("\"{}\"", name.replace('"', "\"\"")),
+        false => identifier(name),
     }
 }
 

@@ -1,11 +1,13 @@
-//! `create table`, `update table`, `delete table` (spec/cli.md §7.1, §7.2, §9.3).
+//! `create table`, `update table`, `delete table`, `undelete table`, `show tables` (spec/cli.md §7.1, §7.2, §9.3).
 
 use reqwest::Method;
+use serde::Deserialize;
 use serde_json::json;
 
-use super::database::{Retention, confirm_deletion, hard_delete_at, parse_retention};
-use crate::client::{Body, Client, ConnectionOptions};
-use crate::output;
+use super::database::{Retention, hard_delete_at, parse_retention};
+use super::sql::literal;
+use crate::client::{Body, Client, ConnectionOptions, DatabaseOption};
+use crate::output::{self, INTERNAL_DATABASE, OutputOptions};
 
 const PATH: &str = "/api/v3/configure/table";
 
@@ -21,12 +23,11 @@ struct FieldColumn {
 
 fn parse_field(text: &str) -> Result<FieldColumn, String> {
     let Some((name, kind)) = text.rsplit_once(':') else {
-        return Err(format!("expected NAME:TYPE, got '{text}'"));
+        return Err(format!("invalid FIELD:VALUE. No `:` found in `{text}`"));
     };
     if !FIELD_TYPES.contains(&kind) {
         return Err(format!(
-            "unknown field type '{kind}', expected one of {}",
-            FIELD_TYPES.join(", ")
+            "{kind} is not a valid data type, values are int64, uint64, float64, utf8, and bool"
         ));
     }
     Ok(FieldColumn {
@@ -162,7 +163,7 @@ impl DeleteOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (database, table) = (self.database_name.as_str(), self.table_name.as_str());
         if !self.yes {
-            confirm_deletion(&format!("{database:?}.{table:?}"))?;
+            output::confirm_deletion(&format!("{database:?}.{table:?}"))?;
         }
         let when = self.hard_delete.as_deref().map(hard_delete_at);
         let mut parameters = vec![("db", database), ("table", table)];
@@ -176,6 +177,82 @@ impl DeleteOptions {
             "Table {database:?}.{table:?} deleted successfully"
         ))
     }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UndeleteOptions {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    #[command(flatten)]
+    database: DatabaseOption,
+
+    /// Name to bring the table back under; when not given, the one that it had
+    #[arg(long = "as", value_name = "NAME")]
+    new_name: Option<String>,
+
+    /// Name of the deleted table, such as cpu-20260101T000000, as `show tables --show-deleted` has it
+    table_name: String,
+}
+
+impl UndeleteOptions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        #[derive(Deserialize)]
+        struct Restored {
+            db: String,
+            table: String,
+        }
+
+        let mut body = json!({ "db": self.database.database_name, "table": self.table_name });
+        if let Some(name) = self.new_name {
+            body["as"] = json!(name);
+        }
+        let client = Client::new(&self.connection, None)?;
+        let path = format!("{PATH}/undelete");
+        let response = client
+            .send(Method::POST, &path, &[], Body::Json(body))
+            .await?;
+        let restored: Restored = response.json().await?;
+        output::print(format_args!(
+            "Table {:?}.{:?} restored successfully",
+            restored.db, restored.table
+        ))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowOptions {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    #[command(flatten)]
+    database: DatabaseOption,
+
+    #[command(flatten)]
+    output: OutputOptions,
+
+    /// List deleted tables too
+    #[arg(long)]
+    show_deleted: bool,
+}
+
+impl ShowOptions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let client = Client::new(&self.connection, None)?;
+        let sql = listing(&self.database.database_name, self.show_deleted);
+        self.output.list(&client, INTERNAL_DATABASE, &sql).await
+    }
+}
+
+fn listing(database: &str, show_deleted: bool) -> String {
+    let (deleted, condition) = match show_deleted {
+        true => (", deleted", ""),
+        false => ("", " AND NOT deleted"),
+    };
+    format!(
+        "SELECT table_name{deleted} FROM system.tables WHERE database_name = {}{condition} ORDER BY table_name",
+        literal(database)
+    )
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) struct Options {
     connection: ConnectionOptions,
 
     /// URL of the server to write to, instead of --host
-    #[arg(long, env = "INFLUXDB3_WRITE_HOST_URL", value_name = "HOST_URL")]
+    #[arg(long, env = "INFLUXDB3_WRITE_HOST_URL", value_name = "HOST_URL", value_parser = crate::client::parse_host)]
     write_host: Option<Url>,
 
     /// Database to write to

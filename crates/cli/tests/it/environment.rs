@@ -139,11 +139,11 @@ fn a_secret_may_stand_in_a_file() {
 
     let mut command = binary(folder.path());
     command
-        .env("INFLUXDB3_AUTH_TOKEN_FILE", "/nowhere")
+        .env("AWS_SECRET_ACCESS_KEY_FILE", "/nowhere")
         .arg("--version");
     let error = run(command, b"").failed(1);
     assert!(
-        error.contains("INFLUXDB3_AUTH_TOKEN_FILE: /nowhere: "),
+        error.contains("AWS_SECRET_ACCESS_KEY_FILE: /nowhere: "),
         "{error}"
     );
 }

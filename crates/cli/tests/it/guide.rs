@@ -202,6 +202,11 @@ fn write() {
 }
 
 #[test]
+fn command_line() {
+    follow("command-line.md", 9);
+}
+
+#[test]
 fn what_counts_as_a_command() {
     let guide = "text\n\n    a b \\\n      c\n    d\n\n```text\n    no command\n```\n    e\n";
     assert_eq!(commands(guide), ["a b c", "d", "e"]);

@@ -14,6 +14,8 @@ mod help;
 
 mod usage;
 
+mod transcripts;
+
 mod environment;
 
 mod options;

@@ -89,7 +89,7 @@ fn what_is_missing_is_named() {
         "{error}"
     );
     let error = influxdb3(&["create", "table", "-d", "foo", "t", "--fields", "f:double"]).failed(2);
-    assert!(error.contains("unknown field type 'double'"), "{error}");
+    assert!(error.contains("double is not a valid data type"), "{error}");
     let error = influxdb3(&["update", "database", "-d", "foo"]).failed(1);
     assert_eq!(
         error,

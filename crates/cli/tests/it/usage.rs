@@ -34,9 +34,9 @@ fn unknown_commands_and_options() {
         error.contains("error: unexpected argument '--objekt-store' found"),
         "{error}"
     );
-    let error = influxdb3(&["create", "trigger", "x"]).failed(2);
+    let error = influxdb3(&["create", "triger", "x"]).failed(2);
     assert!(
-        error.contains("error: unrecognized subcommand 'trigger'"),
+        error.contains("error: unrecognized subcommand 'triger'") && error.contains("'trigger'"),
         "{error}"
     );
 }
@@ -124,11 +124,17 @@ fn addresses_are_checked() {
         error.contains("invalid value 'nonsense' for '--host <HOST_URL>'"),
         "{error}"
     );
-    let error = influxdb3(&["query", "-d", "x", "--host", "localhost:8181", "SELECT 1"]).failed(1);
+    let error = influxdb3(&["query", "-d", "x", "--host", "ftp://localhost", "SELECT 1"]).failed(1);
     assert_eq!(
         error,
         "Query command failed: base URL error: URL scheme is not allowed\n"
     );
+    // Without a scheme, a host with a port is asked over plain HTTP.
+    let host = nobody();
+    let bare = host.trim_start_matches("http://");
+    let error = influxdb3(&["query", "-d", "x", "--host", bare, "SELECT 1"]).failed(1);
+    let expected = format!("Query command failed: failed to send POST {host}/");
+    assert!(error.starts_with(&expected), "{error}");
 }
 
 #[test]

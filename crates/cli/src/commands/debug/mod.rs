@@ -9,13 +9,19 @@ use clap::Subcommand;
 use crate::environment::Environment;
 use crate::output;
 
+pub(crate) mod catalog;
+
 pub(crate) mod object_store_check;
 
 pub(crate) mod verify;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Debug {
+    /// Look into the catalog of a store, without a server
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
     /// Try an object store, without a server
+    #[command(alias = "object_store_check")]
     ObjectStoreCheck(Box<object_store_check::Options>),
     /// Check everything that a server has stored
     Verify(Box<verify::Options>),
@@ -23,15 +29,17 @@ pub(crate) enum Debug {
 
 impl Debug {
     pub(crate) async fn run(self, environment: &Environment) -> ExitCode {
-        match self {
-            Self::ObjectStoreCheck(options) => match options.run(environment).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    output::complain(format_args!("Debug command failed: {error}"));
-                    ExitCode::FAILURE
-                }
-            },
-            Self::Verify(options) => options.run(environment).await,
+        let done = match self {
+            Self::Catalog(command) => command.run(),
+            Self::ObjectStoreCheck(options) => options.run(environment).await,
+            Self::Verify(options) => return options.run(environment).await,
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                output::complain(format_args!("Debug command failed: {error}"));
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ use super::regenerate::{RotationOptions, Target, rotate};
 use super::{Made, Misuse, PATH, TokenFormat, file, print_made, seconds};
 use crate::client::{Body, Client, ClientError, ConnectionOptions};
 use crate::environment::Environment;
-use crate::output::{self, Asked};
+use crate::exit_codes;
+use crate::output::{self, Asked, Unconfirmed};
 
 /// The name of the operator token.
 pub(super) const OPERATOR: &str = "_admin";
@@ -127,7 +128,9 @@ impl Options {
         }
         match self.make().await {
             Ok((token, note)) => print_made(&token, self.format, note, environment),
-            Err(reason) if self.strict || !self.admin => Err(anyhow::anyhow!("{reason}")),
+            Err(reason) if !self.admin || self.strict || exit_codes::are_detailed(environment) => {
+                Err(reason.into())
+            }
             Err(reason) => output::print(format_args!("Failed to create token, error: {reason:?}")),
         }
     }
@@ -136,8 +139,7 @@ impl Options {
     async fn make(&self) -> Result<(String, &'static str), Refusal> {
         if self.regenerate {
             if !self.yes && !self.confirmed()? {
-                let unconfirmed = "Cannot regenerate token without confirmation";
-                return Err(Refusal::Text(unconfirmed.to_string()));
+                return Err(Refusal::Unconfirmed);
             }
             let client = Client::new(&self.connection, None)?;
             let answer = rotate(&client, Target::Operator, &self.rotation, self.expiry).await?;
@@ -223,8 +225,11 @@ fn end_ms(lasts: Duration) -> anyhow::Result<i64> {
 /// Why there is no token. The debug form is shown to scripts that search it (spec/cli.md §5).
 enum Refusal {
     Client(ClientError),
+    Unconfirmed,
     Text(String),
 }
+
+const UNCONFIRMED: &str = "Cannot regenerate token without confirmation";
 
 impl From<ClientError> for Refusal {
     fn from(error: ClientError) -> Self {
@@ -236,16 +241,18 @@ impl fmt::Debug for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(error) => error.fmt(formatter),
+            Self::Unconfirmed => UNCONFIRMED.fmt(formatter),
             Self::Text(text) => text.fmt(formatter),
         }
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(error) => error.fmt(formatter),
-            Self::Text(text) => formatter.write_str(text),
+impl From<Refusal> for anyhow::Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Client(error) => error.into(),
+            Refusal::Unconfirmed => Self::new(Unconfirmed).context(UNCONFIRMED),
+            Refusal::Text(text) => Self::msg(text),
         }
     }
 }

@@ -7,7 +7,8 @@ use reqwest::Method;
 use super::PATH;
 use super::create::OPERATOR;
 use crate::client::{Body, Client, ConnectionOptions};
-use crate::commands::database::confirm_deletion;
+use crate::environment::Environment;
+use crate::exit_codes;
 use crate::output;
 
 #[derive(Debug, clap::Args)]
@@ -25,15 +26,19 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, environment: &Environment) -> anyhow::Result<()> {
         let name = self.token_name.as_str();
         if name == OPERATOR {
-            return output::print(format_args!(
+            let refusal = format!(
                 "The operator token \"{OPERATOR}\" is required and cannot be deleted. To regenerate an operator token, use: influxdb3 create token --admin --regenerate --token [TOKEN]"
-            ));
+            );
+            return match exit_codes::are_detailed(environment) {
+                true => Err(anyhow::Error::msg(refusal)),
+                false => output::print(refusal),
+            };
         }
         if !self.yes {
-            confirm_deletion(&format!("{name:?}"))?;
+            output::confirm_deletion(&format!("{name:?}"))?;
         }
         let client = Client::new(&self.connection, None)?;
         client

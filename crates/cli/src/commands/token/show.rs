@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::PATH;
 use crate::client::{Body, Client, ConnectionOptions};
-use crate::output::{self, OutputOptions};
+use crate::output::{self, INTERNAL_DATABASE, OutputOptions};
 
 const LISTING: &str = "SELECT * FROM system.tokens ORDER BY token_id";
 
@@ -22,7 +22,7 @@ pub(crate) struct ListOptions {
 impl ListOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let client = Client::new(&self.connection, None)?;
-        self.output.list(&client, LISTING).await
+        self.output.list(&client, INTERNAL_DATABASE, LISTING).await
     }
 }
 

@@ -292,6 +292,11 @@ impl Server {
         self.token = Some(token.to_string());
     }
 
+    /// What commands and requests present, when they present anything.
+    pub(crate) fn token_if_any(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// What commands and requests present.
     pub(crate) fn token(&self) -> &str {
         self.token.as_deref().expect("a token was made")
