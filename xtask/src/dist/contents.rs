@@ -4,7 +4,8 @@ use anyhow::{Result, bail};
 
 use super::archive::Entry;
 
-pub(super) const PACKAGE: &str = "influxdb3-core";
+/// A name of its own: under that of another maker, their repository would replace it by their next version.
+pub(super) const PACKAGE: &str = "gnomon";
 
 /// What packages are made of.
 #[derive(Debug, Default)]
@@ -65,12 +66,12 @@ pub(super) fn debian(parts: &Parts) -> Result<Vec<Entry>> {
         ),
         (
             "packaging/debian/copyright",
-            "usr/share/doc/influxdb3-core/copyright",
+            "usr/share/doc/gnomon/copyright",
         ),
-        ("LICENSE-MIT", "usr/share/doc/influxdb3-core/LICENSE-MIT"),
+        ("LICENSE-MIT", "usr/share/doc/gnomon/LICENSE-MIT"),
         (
             "packaging/prometheus/influxdb3-alerts.yml",
-            "usr/share/doc/influxdb3-core/influxdb3-alerts.yml",
+            "usr/share/doc/gnomon/influxdb3-alerts.yml",
         ),
     ] {
         entries.push(Entry::file(to, 0o644, parts.source(from)?));
@@ -109,7 +110,8 @@ pub(super) fn control(parts: &Parts, architecture: &str) -> Result<Vec<Entry>> {
          Installed-Size: {installed}\n\
          Depends: {}\n\
          Recommends: ca-certificates\n\
-         Conflicts: influxdb3-enterprise\n\
+         Conflicts: influxdb3-core, influxdb3-enterprise\n\
+         Replaces: influxdb3-core, influxdb3-enterprise\n\
          Section: database\n\
          Priority: optional\n\
          Description: time-series database, a drop-in for InfluxDB 3\n \
@@ -257,10 +259,7 @@ mod tests {
         assert_eq!(mode("usr/bin/influxdb3"), 0o755);
         assert_eq!(mode("usr/share/man/man1/influxdb3.1"), 0o644);
         assert_eq!(mode("usr/share/zsh/vendor-completions/_influxdb3"), 0o644);
-        assert_eq!(
-            mode("usr/share/doc/influxdb3-core/docs/guide/operate.md"),
-            0o644
-        );
+        assert_eq!(mode("usr/share/doc/gnomon/docs/guide/operate.md"), 0o644);
     }
 
     #[test]
