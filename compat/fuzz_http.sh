@@ -9,10 +9,10 @@
 # server, SCHEMATHESIS the program. Four fifths of the time go to a server without tokens and all of its endpoints, the last fifth to one
 # with tokens and those that manage them. Ends with 0 when all is well, 1 when something was found, 2 when it could not be tried.
 set -uo pipefail
+document=${2:+$(realpath -- "$2")}
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
 minutes=${1:-10}
-document=${2:-}
 binary=${INFLUXDB3_BINARY:-${CARGO_TARGET_DIR:-target}/release/influxdb3}
 schemathesis=${SCHEMATHESIS:-schemathesis}
 answer_seconds_max=20
@@ -21,6 +21,8 @@ if ! command -v "$binary" > /dev/null || ! command -v "$schemathesis" > /dev/nul
   echo "fuzz: needs $binary and $schemathesis" >&2
   exit 2
 fi
+# It keeps a cache in the folder where it runs, which is to go with everything else.
+schemathesis=$(realpath --no-symlinks "$(command -v "$schemathesis")")
 case "$minutes" in
   '' | *[!0-9]* | 0) echo "fuzz: no number of minutes: '$minutes'" >&2; exit 2 ;;
 esac
@@ -68,7 +70,7 @@ throw() {
   while resident_kib >> "$folder/resident"; do sleep 2; done &
   sampler=$!
   # `--max-time` is kept between requests; the outer bound is for a program that hangs itself.
-  timeout --kill-after 10 "$((seconds + 120))" "$schemathesis" --config-file "$folder/schemathesis.toml" run "$folder/document.json" \
+  timeout --kill-after 10 "$((seconds + 120))" env --chdir "$folder" "$schemathesis" --config-file "$folder/schemathesis.toml" run "$folder/document.json" \
     --url "$url" --max-time "$seconds" --checks not_a_server_error --request-timeout "$answer_seconds_max" \
     --continue-on-failure --warnings off --suppress-health-check all "$@" > "$folder/told" 2>&1
   local code=$?
