@@ -40,6 +40,8 @@ mod token_events;
 
 mod guide;
 
+mod packaging;
+
 mod database;
 
 mod table;
