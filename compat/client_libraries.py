@@ -63,7 +63,13 @@ def version_1(url, token):
     assert error.code == 400 and "invalid column type for column 'usage'" in error.content, error
     error = refused(influxdb.exceptions.InfluxDBClientError, lambda: client.query("SELECT * FROM cpu"))
     assert "not implemented" in str(error), error
+    # All or nothing: the good line of a bad request is not kept.
+    mixed = ["cpu,host=mixed usage=1.5 90", "cpu,host=mixed usage=\"text\" 91"]
+    error = refused(influxdb.exceptions.InfluxDBClientError, lambda: client.write_points(mixed, protocol="line"))
+    assert error.code == 400 and '"line_number":2' in error.content, error
     stranger = connect(BAD_TOKEN)
+    error = refused(influxdb.exceptions.InfluxDBClientError, stranger.get_list_database)
+    assert error.code == 401, error
     error = refused(influxdb.exceptions.InfluxDBClientError, lambda: stranger.write_points([point], time_precision="s"))
     assert error.code == 401, error
 
@@ -91,9 +97,26 @@ def version_2(url, token):
         assert error.status == 400 and error.message.startswith(start), error
         error = refused(ApiException, lambda: write.write(bucket="", record="cpu usage=1.5 1"))
         assert (error.status, error.message) == (400, "missing bucket value"), error
+        mixed = ["cpu,host=mixed usage=1.5 90", "cpu,host=mixed usage=\"text\" 91"]
+        error = refused(ApiException, lambda: write.write(bucket="v2", record=mixed))
+        assert error.status == 400 and "usage" in error.message, error
+        error = refused(ApiException, lambda: client.delete_api().delete("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z", "", bucket="nowhere", org="any"))
+        assert error.status == 404 and "nowhere" in error.body, error
         client.delete_api().delete("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z", '_measurement="cpu" AND host="dictionary"', bucket="v2", org="any")
     with influxdb_client.InfluxDBClient(url, token=token, org="any", enable_gzip=True) as client:
         client.write_api(write_options=SYNCHRONOUS).write(bucket="v2", record="cpu,host=packed usage=3.5 40")
+        batches, failures = [], []
+        with client.write_api(
+            write_options=WriteOptions(batch_size=4, flush_interval=100, max_retries=0),
+            success_callback=lambda place, lines: batches.append(place),
+            error_callback=lambda place, lines, error: failures.append(error),
+        ) as batching:
+            for at in range(10):
+                batching.write(bucket="v2", record=f"cpu,host=packed\\ batch usage={at}.5 {at}")
+            batching.write(bucket="wrong", record="cpu usage=1.5 1")
+            batching.write(bucket="wrong", record="cpu usage=\"text\" 2")
+        assert len(batches) >= 3, batches
+        assert [error.status for error in failures] == [400], failures
     with influxdb_client.InfluxDBClient(url, token=BAD_TOKEN, org="any") as client:
         write = client.write_api(write_options=SYNCHRONOUS)
         error = refused(InfluxDBError, lambda: write.write(bucket="v2", record="cpu usage=1.5 1"))

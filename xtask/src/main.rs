@@ -1,18 +1,21 @@
 //! `cargo xtask`: the chores of this repository, as a program instead of shell scripts.
 //!
-//! `tidy` reads the checkout and reports what prose cannot enforce; `ci` runs every step of continuous integration.
+//! `tidy` reads the checkout and reports what prose cannot enforce; `ci` runs every step of continuous integration; `dist` makes
+//! packages.
 //! Not here: anything that ends up in the `influxdb3` binary.
 
 mod ci;
+mod dist;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask <tidy | ci>
+const USAGE: &str = "usage: cargo xtask <tidy | ci | dist [BINARY]>
 
   tidy   check crate dependencies, module docs, banned calls and the docs against the code
-  ci     format check, clippy, tidy and all tests, with the seconds each took";
+  ci     format check, clippy, tidy and all tests, with the seconds each took
+  dist   a Debian package and an archive in target/dist, of BINARY or of a release built first";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +23,8 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["tidy"] => tidy::run(&root()),
         ["ci"] => ci::run(&root()),
+        ["dist"] => dist::run(&root(), None),
+        ["dist", binary] => dist::run(&root(), Some(binary)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

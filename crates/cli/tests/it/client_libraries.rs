@@ -35,6 +35,32 @@ fn telegraf(server: &Server, target: &str, headers: &[(&str, &str)], body: &[u8]
         .expect("an answer")
 }
 
+/// As [`telegraf`], in chunks and without a length: so version 1's output sends what it compresses while it sends it.
+#[track_caller]
+fn telegraf_in_chunks(
+    server: &Server,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut request =
+        format!("POST {target} HTTP/1.1\r\nHost: test\r\nUser-Agent: Telegraf/1.38.0\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("Transfer-Encoding: chunked\r\nAccept-Encoding: gzip\r\n\r\n");
+    let mut request = request.into_bytes();
+    for chunk in body.chunks(20) {
+        request.extend(format!("{:x}\r\n", chunk.len()).bytes());
+        request.extend(chunk);
+        request.extend(b"\r\n");
+    }
+    request.extend(b"0\r\n\r\n");
+    let mut connection = server.connect();
+    connection.send(&request).expect("a server that reads");
+    connection.answer().expect("an answer")
+}
+
 const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
 
@@ -64,9 +90,14 @@ fn telegraf_output_of_version_1() {
         assert_eq!(created.json(), json!({"results": [{"statement_id": 0}]}));
     }
     let target = "/write?consistency=any&db=telegraf";
-    let written = telegraf(&server, target, &[TEXT, GZIP, by], &packed(METRICS));
+    let written = telegraf_in_chunks(&server, target, &[TEXT, GZIP, by], &packed(METRICS));
     assert_eq!((written.status, written.body.len()), (204, 0));
     arrived(&server, "telegraf");
+    // With a retention policy; and without compression, as `content_encoding = "identity"` has it.
+    let target_of_week = "/write?consistency=any&db=telegraf&rp=week";
+    let written = telegraf_in_chunks(&server, target_of_week, &[TEXT, by], METRICS.as_bytes());
+    assert_eq!(written.status, 204, "{}", written.text());
+    arrived(&server, "telegraf/week");
     // It looks for words in the body of a 400, and drops what can never be written.
     let refused = telegraf(&server, target, &[TEXT, by], b"cpu usage_idle=\"text\" 1\n");
     assert_eq!(refused.status, 400);
@@ -88,6 +119,53 @@ fn telegraf_output_of_version_2() {
     let stranger = ("authorization", "Token wrong");
     let refused = telegraf(&server, target, &[TEXT, stranger], METRICS.as_bytes());
     assert_eq!(refused.status, 401);
+    let target = "/api/v2/write?bucket=telegraf%2Fweek&org=home";
+    let written = telegraf_in_chunks(&server, target, &[TEXT, GZIP, by], &packed(METRICS));
+    assert_eq!(written.status, 204, "{}", written.text());
+    arrived(&server, "telegraf/week");
+}
+
+/// Telegraf keeps and sends again what is answered with 401 or 403, and halves a batch that is answered with 413 (spec/clients.md §0.8).
+#[test]
+fn telegraf_without_leave_and_with_too_much() {
+    let mut server = Server::start(
+        Setup::memory()
+            .with_auth()
+            .with(&["--max-http-request-size", "200"]),
+    );
+    server.create_token();
+    let words = [
+        "--permission",
+        "db:telegraf:read",
+        "--name",
+        "reader",
+        "--format",
+        "token",
+    ];
+    server
+        .cli(&["create", "database", "telegraf"], &[])
+        .succeeded();
+    let reader = server.cli(&["create", "token"], &words).succeeded();
+    let reader = format!("Token {}", reader.trim());
+    let writer = format!("Token {}", server.token());
+    for target in [
+        "/api/v3/write_lp?db=telegraf",
+        "/api/v2/write?bucket=telegraf&org=home",
+        "/write?db=telegraf",
+    ] {
+        let by = ("authorization", reader.as_str());
+        let refused = telegraf(&server, target, &[TEXT, by], METRICS.as_bytes());
+        assert_eq!(refused.status, 403, "{target} {}", refused.text());
+        let by = ("authorization", writer.as_str());
+        let many = METRICS.repeat(9);
+        let refused = telegraf(&server, target, &[TEXT, by], many.as_bytes());
+        assert_eq!(refused.status, 413, "{target} {}", refused.text());
+        let refused = telegraf(&server, target, &[TEXT, GZIP, by], &packed(&many));
+        assert_eq!(refused.status, 413, "{target} {}", refused.text());
+        let written = telegraf(&server, target, &[TEXT, by], METRICS.as_bytes());
+        assert_eq!(written.status, 204, "{target} {}", written.text());
+    }
+    arrived(&server, "telegraf");
 }
 
 #[test]
@@ -212,6 +290,7 @@ fn python_libraries() {
         ("host 3", 1),
         ("line", 1),
         ("packed", 1),
+        ("packed batch", 10),
     ];
     assert_eq!(
         hosts("v2"),

@@ -44,6 +44,8 @@ mod token_events;
 
 mod guide;
 
+mod packaging;
+
 mod database;
 
 mod table;

@@ -3,6 +3,7 @@
 //! Requests are counted here, as their bodies leave ([`Meter`]); storage keeps its own totals, which are read at each
 //! scrape, as is what the operating system knows of the process. Names: spec/http-api.md §3.3, spec/conventions.md §4.
 
+mod prometheus_text;
 mod queries;
 
 use std::fmt;
@@ -196,7 +197,7 @@ impl Metrics {
         Ok(typed(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",
-            ResponseBody::full(text),
+            ResponseBody::full(prometheus_text::from_open_metrics(&text)),
         ))
     }
 
