@@ -307,6 +307,11 @@ fn write() {
 }
 
 #[test]
+fn configuration() {
+    follow("configuration.md", 3);
+}
+
+#[test]
 fn command_line() {
     follow("command-line.md", 9);
 }
