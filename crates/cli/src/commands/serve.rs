@@ -369,6 +369,7 @@ impl Options {
                 .as_ref()
                 .map_or_else(Vec::new, |Exempt(paths)| paths.clone()),
             max_http_request_bytes: bytes_of(self.max_http_request_size, available_bytes),
+            clients: server::ClientLimits::default(),
             wal_flush_interval: self.wal_flush_interval,
             wal_snapshot_size: self.wal_files_per_snapshot,
             wal_replay_fail_on_error: self.wal_replay_fail_on_error,
