@@ -115,7 +115,10 @@ fn show(endpoint: &Endpoint, page: &mut String) {
                 }
             }
         }
-        for answer in answers(endpoint) {
+        // The others are told once, in the introduction.
+        let own = describe(endpoint).answers;
+        let is_own = |answer: &Answer| own.iter().any(|known| known.status == answer.status);
+        for answer in answers(endpoint).into_iter().filter(is_own) {
             writeln!(page, "- **{}** {}", answer.status, answer.meaning).expect("text");
         }
         return;
