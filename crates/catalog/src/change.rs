@@ -38,6 +38,11 @@ pub enum Change {
         deleted_at_ms: i64,
         hard_delete_at_ms: Option<i64>,
     },
+    /// Makes a deleted database live again, under another name; tables that were deleted by themselves stay so.
+    UndeleteDatabase {
+        id: DatabaseId,
+        name: Arc<str>,
+    },
     /// Sets when the data of a deleted database goes for good; `None` is never.
     RescheduleHardDelete {
         id: DatabaseId,
@@ -65,6 +70,11 @@ pub enum Change {
         renamed: Arc<str>,
         deleted_at_ms: i64,
         hard_delete_at_ms: Option<i64>,
+    },
+    /// Makes a deleted table of a live database live again, under another name.
+    UndeleteTable {
+        id: TableId,
+        name: Arc<str>,
     },
     /// Forgets a deleted table, or one of a deleted database, whose data is gone.
     RemoveTable {
@@ -127,6 +137,7 @@ pub enum Invariant {
     NamesAreUnique,
     ChangedThingExists,
     DeletedStaysDeleted,
+    OnlyDeletedThingsComeBack,
     OnlyDeletedThingsAreRemoved,
     InternalDatabaseIsUntouched,
     ColumnIdsAreDense,
@@ -144,6 +155,7 @@ impl Invariant {
             Self::NamesAreUnique => "names are unique",
             Self::ChangedThingExists => "what is changed exists",
             Self::DeletedStaysDeleted => "deleted stays deleted",
+            Self::OnlyDeletedThingsComeBack => "only what is deleted comes back",
             Self::OnlyDeletedThingsAreRemoved => "only what is deleted is removed",
             Self::InternalDatabaseIsUntouched => "the internal database is untouched",
             Self::ColumnIdsAreDense => "column ids are dense",
@@ -221,6 +233,7 @@ fn apply_one(snapshot: &mut Snapshot, change: &Change) -> Result<(), Error> {
             deleted_at_ms,
             hard_delete_at_ms,
         } => delete_database(snapshot, *id, renamed, *deleted_at_ms, *hard_delete_at_ms),
+        Change::UndeleteDatabase { id, name } => undelete_database(snapshot, *id, name),
         Change::RescheduleHardDelete {
             id,
             hard_delete_at_ms,
@@ -265,6 +278,7 @@ fn apply_one(snapshot: &mut Snapshot, change: &Change) -> Result<(), Error> {
             deleted_at_ms,
             hard_delete_at_ms,
         } => delete_table(snapshot, *id, renamed, *deleted_at_ms, *hard_delete_at_ms),
+        Change::UndeleteTable { id, name } => undelete_table(snapshot, *id, name),
         Change::RemoveTable { id } => remove_table(snapshot, *id),
         Change::RemoveDatabase { id } => remove_database(snapshot, *id),
         Change::CreateToken {
@@ -413,6 +427,28 @@ fn delete_database(
     Ok(())
 }
 
+fn undelete_database(
+    snapshot: &mut Snapshot,
+    id: DatabaseId,
+    name: &Arc<str>,
+) -> Result<(), Error> {
+    Invariant::NamesAreUnique.require(!snapshot.databases_by_name.contains(&**name), || {
+        format!("database '{name}' that comes back")
+    })?;
+    let database = database_mut(snapshot, id)?;
+    Invariant::OnlyDeletedThingsComeBack
+        .require(database.is_deleted(), || format!("database {}", id.0))?;
+    let former = std::mem::replace(&mut database.name, Arc::clone(name));
+    database.deleted_at_ms = None;
+    database.hard_delete_at_ms = None;
+    let tables = database.live_tables();
+    snapshot.live_databases += 1;
+    snapshot.live_tables += tables;
+    snapshot.databases_by_name.remove(&*former);
+    snapshot.databases_by_name.insert(Arc::clone(name), id);
+    Ok(())
+}
+
 /// Adds a table with all its columns. Whether its id is new is the caller's to check: a checkpoint holds tables in the
 /// order of their databases.
 pub(crate) fn insert_table(
@@ -473,6 +509,23 @@ fn delete_table(
     table.deleted_at_ms = Some(deleted_at_ms);
     table.hard_delete_at_ms = hard_delete_at_ms;
     snapshot.live_tables -= 1;
+    Ok(())
+}
+
+fn undelete_table(snapshot: &mut Snapshot, id: TableId, name: &Arc<str>) -> Result<(), Error> {
+    let database = owner_mut(snapshot, id)?;
+    require_live(database)?;
+    Invariant::NamesAreUnique.require(database.table_named(name).is_none(), || {
+        format!("table '{name}' that comes back")
+    })?;
+    let table = database
+        .rename_table(id, name)
+        .ok_or_else(|| missing_table(id))?;
+    Invariant::OnlyDeletedThingsComeBack
+        .require(table.is_deleted(), || format!("table {}", id.0))?;
+    table.deleted_at_ms = None;
+    table.hard_delete_at_ms = None;
+    snapshot.live_tables += 1;
     Ok(())
 }
 

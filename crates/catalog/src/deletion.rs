@@ -2,20 +2,24 @@
 //!
 //! ```text
 //! live ── delete ─> deleted, renamed ── hard delete time ─> data due ── storage has removed it ─> gone from the catalog
+//!   ^────── undelete ──────┘
 //! ```
 //! A deleted thing frees its name and its place under the limits at once. Its data goes when its time has come, which
 //! [`Snapshot::is_data_due`] says and `storage` does; its entry goes last, and its id is never used again. Tables go with their
-//! database, without names or times of their own. The `plan_` functions decide; `change` applies.
+//! database, without names or times of their own, and come back with it. The `plan_` functions decide; `change` applies.
 
 use std::sync::Arc;
 
 use chrono::DateTime;
 
 use crate::change::Change;
-use crate::{Error, ErrorKind, Snapshot, TableId};
+use crate::{Error, Limits, Snapshot, TableId, validate_database_name};
 
 /// From a delete without a schedule to the end of the data (spec/http-api.md §7.4).
 const HARD_DELETE_DEFAULT_MS: i64 = 72 * 60 * 60 * 1_000;
+
+/// Something is not brought back this shortly before its data goes: until the change is durable, storage may have begun.
+const UNDELETE_MARGIN_MS: i64 = 30_000;
 
 /// When the data of something deleted goes for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub(crate) fn plan_delete_database(
         return Err(not_found(name));
     };
     if database.is_internal() {
-        return Err(Error::new(ErrorKind::Internal, "cannot delete internal db"));
+        return Err(Error::invalid("cannot delete internal db"));
     }
     let wanted_at_ms = when.at_ms(now_ms);
     if !database.is_deleted() {
@@ -106,7 +110,7 @@ pub(crate) fn plan_delete_table(
         return Err(not_found(database));
     };
     if owner.is_internal() {
-        return Err(Error::new(ErrorKind::Internal, "cannot modify internal db"));
+        return Err(Error::invalid("cannot modify internal db"));
     }
     if owner.is_deleted() {
         return Err(already_deleted(database));
@@ -123,6 +127,87 @@ pub(crate) fn plan_delete_table(
         deleted_at_ms: now_ms,
         hard_delete_at_ms: when.at_ms(now_ms),
     })
+}
+
+/// What bringing database `name` back changes, as `wanted`, else under the name that it had.
+pub(crate) fn plan_undelete_database(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    name: &str,
+    wanted: Option<&str>,
+    now_ms: i64,
+) -> Result<Change, Error> {
+    let database = snapshot
+        .database_named(name)
+        .ok_or_else(|| not_found(name))?;
+    if database.is_internal() {
+        return Err(Error::invalid("cannot modify internal db"));
+    }
+    let deleted_at_ms = database.deleted_at_ms.ok_or_else(|| not_deleted(name))?;
+    require_data(name, database.hard_delete_at_ms, now_ms)?;
+    let new_name = match wanted {
+        Some(wanted) => {
+            validate_database_name(wanted)?;
+            wanted
+        }
+        None => former_name(&database.name, deleted_at_ms),
+    };
+    if snapshot.database_named(new_name).is_some() {
+        return Err(already_exists());
+    }
+    limits.check_new_database(snapshot.live_databases())?;
+    if let Some(more) = database.live_tables().checked_sub(1) {
+        limits.check_new_table(snapshot.live_tables() + more)?;
+    }
+    Ok(Change::UndeleteDatabase {
+        id: database.id,
+        name: new_name.into(),
+    })
+}
+
+/// What bringing a table back changes. Its database has to be live.
+pub(crate) fn plan_undelete_table(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    database: &str,
+    name: &str,
+    wanted: Option<&str>,
+    now_ms: i64,
+) -> Result<Change, Error> {
+    let owner = snapshot
+        .database_named(database)
+        .ok_or_else(|| not_found(database))?;
+    if owner.is_internal() {
+        return Err(Error::invalid("cannot modify internal db"));
+    }
+    if owner.is_deleted() {
+        return Err(already_deleted(database));
+    }
+    let table = owner.table_named(name).ok_or_else(|| not_found(name))?;
+    let deleted_at_ms = table.deleted_at_ms.ok_or_else(|| not_deleted(name))?;
+    require_data(name, table.hard_delete_at_ms, now_ms)?;
+    let new_name = wanted.unwrap_or_else(|| former_name(&table.name, deleted_at_ms));
+    if new_name.is_empty() {
+        return Err(Error::invalid("table name cannot be empty"));
+    }
+    if owner.table_named(new_name).is_some() {
+        return Err(already_exists());
+    }
+    limits.check_new_table(snapshot.live_tables())?;
+    Ok(Change::UndeleteTable {
+        id: table.id,
+        name: new_name.into(),
+    })
+}
+
+/// Fails when the data of something deleted has gone, or is about to go.
+fn require_data(name: &str, hard_delete_at_ms: Option<i64>, now_ms: i64) -> Result<(), Error> {
+    match hard_delete_at_ms {
+        Some(at_ms) if at_ms <= now_ms.saturating_add(UNDELETE_MARGIN_MS) => Err(Error::invalid(
+            format!("cannot bring '{name}' back: its data is gone, or is going now"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What removing everything changes whose hard delete time is before a moment and which has no data left: tables, each by
@@ -162,10 +247,34 @@ pub(crate) fn already_deleted(name: &str) -> Error {
     ))
 }
 
+fn not_deleted(name: &str) -> Error {
+    Error::conflict(format!(
+        "attempted to bring back a resource that is not deleted: {name}"
+    ))
+}
+
+fn already_exists() -> Error {
+    Error::conflict("attempted to create a resource that already exists")
+}
+
+/// The name before [`free_name`] changed it.
+fn former_name(renamed: &str, deleted_at_ms: i64) -> &str {
+    let mark = deletion_mark(deleted_at_ms);
+    match renamed.rfind(&mark) {
+        Some(at) => &renamed[..at],
+        None => renamed,
+    }
+}
+
+/// What deletion puts behind a name first.
+fn deletion_mark(at_ms: i64) -> String {
+    let at = DateTime::from_timestamp_millis(at_ms).unwrap_or(DateTime::UNIX_EPOCH);
+    at.format("-%Y%m%dT%H%M%S").to_string()
+}
+
 /// `NAME-YYYYMMDDTHHMMSS`, then `-ID` and as many further dashes as it takes to be nobody else's.
 fn free_name(former: &str, id: u32, now_ms: i64, is_taken: impl Fn(&str) -> bool) -> Arc<str> {
-    let now = DateTime::from_timestamp_millis(now_ms).unwrap_or(DateTime::UNIX_EPOCH);
-    let mut name = format!("{former}-{}", now.format("%Y%m%dT%H%M%S"));
+    let mut name = format!("{former}{}", deletion_mark(now_ms));
     if is_taken(&name) {
         name = format!("{name}-{id}");
     }

@@ -202,7 +202,7 @@ impl Catalog {
     /// Marks a database deleted and renames it `NAME-YYYYMMDDTHHMMSS` (spec/http-api.md §7.4); asked again under that
     /// name, changes when its data goes.
     ///
-    /// Errors: `NotFound`, `Conflict` when it was deleted already with this schedule, `Internal` for `_internal`.
+    /// Errors: `NotFound`, `Conflict` when it was deleted already with this schedule, `Invalid` for `_internal`.
     pub async fn delete_database(&self, name: &str, when: HardDelete) -> Result<(), Error> {
         let name = name.to_string();
         let now_ms = self.shared.world.clock.now_ms();
@@ -214,9 +214,35 @@ impl Catalog {
         Ok(())
     }
 
+    /// Brings a deleted database back with all that was in it, under the name `wanted`, else under the one it had. Tables that were
+    /// deleted by themselves stay deleted.
+    ///
+    /// Errors: `NotFound`, `Conflict` when it is not deleted or the name is taken, `Invalid` when its data has gone, or is going
+    /// within seconds, or the name is bad, `Limit`. Returns the name.
+    pub async fn undelete_database(
+        &self,
+        name: &str,
+        wanted: Option<&str>,
+    ) -> Result<Arc<str>, Error> {
+        let limits = self.shared.limits;
+        let name = name.to_string();
+        let wanted = wanted.map(str::to_string);
+        let clock = Arc::clone(&self.shared.world.clock);
+        let (_, name) = self
+            .commit(move |snapshot| {
+                let (wanted, now_ms) = (wanted.as_deref(), clock.now_ms());
+                let change =
+                    deletion::plan_undelete_database(snapshot, &limits, &name, wanted, now_ms)?;
+                let name = undeleted_name(&change)?;
+                Ok((vec![change], name))
+            })
+            .await?;
+        Ok(name)
+    }
+
     /// Sets how long rows of a database are kept, in whole milliseconds; `None` is for ever.
     ///
-    /// Errors: `NotFound`, `Conflict` when it is deleted, `Internal` for `_internal`.
+    /// Errors: `NotFound`, `Conflict` when it is deleted, `Invalid` for `_internal`.
     pub async fn set_database_retention(
         &self,
         name: &str,
@@ -253,7 +279,7 @@ impl Catalog {
 
     /// Marks a table deleted and renames it `NAME-YYYYMMDDTHHMMSS` (spec/catalog-and-caches.md §6).
     ///
-    /// Errors: `NotFound` table or database, `Conflict` when one of them is deleted already, `Internal` for `_internal`.
+    /// Errors: `NotFound` table or database, `Conflict` when one of them is deleted already, `Invalid` for `_internal`.
     pub async fn delete_table(
         &self,
         database: &str,
@@ -270,9 +296,40 @@ impl Catalog {
         Ok(())
     }
 
+    /// Brings a deleted table back, under the name `wanted`, else under the one it had.
+    ///
+    /// Errors: `NotFound` table or database, `Conflict` when the table is not deleted, its database is, or the name is taken, `Invalid`
+    /// when its data has gone, or is going within seconds, `Limit`. Returns the name.
+    pub async fn undelete_table(
+        &self,
+        database: &str,
+        table: &str,
+        wanted: Option<&str>,
+    ) -> Result<Arc<str>, Error> {
+        let limits = self.shared.limits;
+        let (database, table) = (database.to_string(), table.to_string());
+        let wanted = wanted.map(str::to_string);
+        let clock = Arc::clone(&self.shared.world.clock);
+        let (_, name) = self
+            .commit(move |snapshot| {
+                let change = deletion::plan_undelete_table(
+                    snapshot,
+                    &limits,
+                    &database,
+                    &table,
+                    wanted.as_deref(),
+                    clock.now_ms(),
+                )?;
+                let name = undeleted_name(&change)?;
+                Ok((vec![change], name))
+            })
+            .await?;
+        Ok(name)
+    }
+
     /// Sets how long rows of a table are kept, in whole milliseconds; `None` is as long as its database says.
     ///
-    /// Errors: `NotFound` table or database, `Conflict` when one of them is deleted, `Internal` for `_internal`.
+    /// Errors: `NotFound` table or database, `Conflict` when one of them is deleted, `Invalid` for `_internal`.
     pub async fn set_table_retention(
         &self,
         database: &str,
@@ -443,5 +500,15 @@ impl Shared {
             "catalog checkpoint"
         );
         Ok(())
+    }
+}
+
+/// Under which name a change brings something back.
+fn undeleted_name(change: &Change) -> Result<Arc<str>, Error> {
+    match change {
+        Change::UndeleteDatabase { name, .. } | Change::UndeleteTable { name, .. } => {
+            Ok(Arc::clone(name))
+        }
+        _ => Err(Error::internal("nothing is brought back by this change")),
     }
 }

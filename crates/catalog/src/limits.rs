@@ -1,6 +1,6 @@
 //! How much may exist, and what is said when it would be too much (spec/write-and-storage.md §5.6).
 //!
-//! Limits bind new changes only: a catalog that holds more already (made under larger limits) still opens.
+//! The defaults stop a client that has run wild, not one that has much (docs/adr/0013). Limits bind new changes only: a catalog that holds more already (made under larger limits) still opens.
 
 use crate::{ColumnKind, Error};
 
@@ -19,9 +19,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            databases: 100,
-            tables: 10_000,
-            columns_per_table: 500,
+            databases: 10_000,
+            tables: 100_000,
+            columns_per_table: 10_000,
             tag_columns_per_table: 4096,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::change::Change;
 use crate::deletion::already_deleted;
-use crate::{Database, Error, ErrorKind, Snapshot, Table};
+use crate::{Database, Error, Snapshot, Table};
 
 impl Database {
     /// How long rows of `table`, one of its own, are kept; `None` is for ever. The table's own retention wins over the
@@ -58,7 +58,7 @@ pub(crate) fn plan_table_retention(
     }))
 }
 
-/// Errors: `NotFound`, `Conflict` when it is deleted, `Internal` for `_internal`.
+/// Errors: `NotFound`, `Conflict` when it is deleted, `Invalid` for `_internal`.
 fn changeable<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Database, Error> {
     let Some(database) = snapshot.database_named(name) else {
         return Err(Error::not_found(format!(
@@ -66,7 +66,7 @@ fn changeable<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Database, Er
         )));
     };
     if database.is_internal() {
-        return Err(Error::new(ErrorKind::Internal, "cannot modify internal db"));
+        return Err(Error::invalid("cannot modify internal db"));
     }
     if database.is_deleted() {
         return Err(already_deleted(name));

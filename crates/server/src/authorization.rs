@@ -14,7 +14,7 @@ use catalog::{
 use query::Access;
 
 use crate::http::error::Failure;
-use crate::http::router::Route;
+use crate::http::router::{Feature, Route};
 
 /// Who makes a request.
 #[derive(Clone, Debug)]
@@ -95,7 +95,10 @@ pub(crate) fn rule(route: Route) -> Rule {
     match route {
         Route::Health => Rule::System(SystemResource::Health),
         Route::Ping => Rule::System(SystemResource::Ping),
+        Route::Ready => Rule::System(SystemResource::Ready),
         Route::Metrics => Rule::System(SystemResource::Metrics),
+        Route::OpenApi | Route::TelemetrySnapshot => Rule::AnyToken,
+        Route::HeapProfile | Route::License => Rule::Admin,
         Route::WriteLp | Route::WriteV2 | Route::WriteV1 => Rule::Data(&[Action::Write]),
         // Whether a DELETE is allowed is asked again when the statement is known.
         Route::QuerySql | Route::QueryInfluxql => Rule::Data(&[Action::Read]),
@@ -105,7 +108,10 @@ pub(crate) fn rule(route: Route) -> Rule {
         Route::UpdateDatabase | Route::SetDatabaseRetention | Route::ClearDatabaseRetention => {
             Rule::Admin
         }
-        Route::DeleteDatabase => Rule::Data(&[Action::Delete]),
+        // To take back a deletion is allowed to who may delete; that it makes something is asked where the name is known.
+        Route::DeleteDatabase | Route::UndeleteDatabase | Route::UndeleteTable => {
+            Rule::Data(&[Action::Delete])
+        }
         Route::CreateTable => Rule::Data(&[Action::Create, Action::Write]),
         Route::UpdateTable | Route::SetTableRetention | Route::ClearTableRetention => Rule::Admin,
         Route::DeleteTable => Rule::Data(&[Action::Delete]),
@@ -125,6 +131,33 @@ pub(crate) fn rule(route: Route) -> Rule {
         | Route::SetQueryConcurrencyLimit
         | Route::ClearQueryConcurrencyLimit => Rule::Admin,
         Route::ConfirmRotation | Route::DescribeOwnToken => Rule::AnySecret,
+        Route::Unbuilt(feature) => rule_to_be(feature),
+    }
+}
+
+/// What is not there yet needs what it will need, so that no client finds out later.
+fn rule_to_be(feature: Feature) -> Rule {
+    match feature {
+        Feature::DistinctCaches | Feature::LastCaches | Feature::FileIndexes => {
+            Rule::Data(&[Action::Write])
+        }
+        Feature::RowDeleteRequests => Rule::Data(&[Action::Delete]),
+        Feature::RowDeleteRequestList => Rule::Data(&[Action::Read]),
+        Feature::RequestPlugins | Feature::Login => Rule::AnyToken,
+        Feature::Triggers
+        | Feature::PluginPackages
+        | Feature::PluginFiles
+        | Feature::PluginTests
+        | Feature::Nodes
+        | Feature::QueryGroups
+        | Feature::Backups
+        | Feature::Imports
+        | Feature::Exports
+        | Feature::LoadCapture
+        | Feature::Users
+        | Feature::Roles
+        | Feature::QueryTelemetry
+        | Feature::ParquetCleanup => Rule::Admin,
     }
 }
 
@@ -255,6 +288,31 @@ impl<'a> Permit<'a> {
             Some((database, table)) => Resource::Table(database, table),
             None => database_resource(snapshot, database),
         })
+    }
+
+    /// To bring a deleted database back: allowed to who may delete it, and make new ones.
+    pub(crate) fn undelete_database(&self, snapshot: &Snapshot, name: &str) -> Result<(), Failure> {
+        self.database(snapshot, name)?;
+        self.require_as(Action::Create, Resource::EveryDatabase)
+    }
+
+    /// To bring a deleted table back: allowed to who may delete it, and make new ones in its database.
+    pub(crate) fn undelete_table(
+        &self,
+        snapshot: &Snapshot,
+        database: &str,
+        table: &str,
+    ) -> Result<(), Failure> {
+        self.table(snapshot, database, table)?;
+        self.require_as(Action::Create, database_resource(snapshot, database))
+    }
+
+    fn require_as(&self, action: Action, resource: Resource) -> Result<(), Failure> {
+        let held = self.caller.permissions();
+        match held.is_none_or(|held| held.allows(action, resource)) {
+            true => Ok(()),
+            false => Err(refused()),
+        }
     }
 
     /// Whether the database or any table of it is allowed.

@@ -120,6 +120,33 @@ pub struct TlsSettings {
     pub minimum_version: TlsVersion,
 }
 
+/// How much patience clients get, and how many of them: docs/guide/operate.md.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Connections open at once; whoever comes beyond that is told to come again.
+    pub connections_max: usize,
+    /// How long a connection may be idle. Longer than the pools of common clients keep theirs, so that clients are the ones who close.
+    pub idle_max: Duration,
+    /// From the first byte of a request to the end of its head, and for a TLS handshake.
+    pub head_max: Duration,
+    /// In each such time some of a body has to come: 4 KiB, or the rest.
+    pub body_window: Duration,
+    /// For a whole body.
+    pub body_max: Duration,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            idle_max: Duration::from_secs(180),
+            head_max: Duration::from_secs(30),
+            body_window: Duration::from_secs(30),
+            body_max: Duration::from_secs(900),
+        }
+    }
+}
+
 /// Everything a node must know to start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -137,6 +164,7 @@ pub struct Config {
     pub tls: Option<TlsSettings>,
     /// Of a body, before and after decompression.
     pub max_http_request_bytes: usize,
+    pub clients: ClientLimits,
     pub wal_flush_interval: Duration,
     pub wal_snapshot_size: u32,
     /// Whether damage in the log stops the start.

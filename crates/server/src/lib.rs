@@ -44,8 +44,8 @@ mod token_files;
 // What a caller needs to fill in a `Config` and to tell time.
 pub use catalog::Limits;
 pub use config::{
-    AuthorizationExempt, Config, ObjectStoreKind, QuerySettings, TlsSettings, TlsVersion,
-    TokenSettings,
+    AuthorizationExempt, ClientLimits, Config, ObjectStoreKind, QuerySettings, TlsSettings,
+    TlsVersion, TokenSettings,
 };
 pub use memory::{AskedMemory, Memory};
 pub use node::Node;

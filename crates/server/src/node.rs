@@ -22,8 +22,11 @@ use crate::admission::Admission;
 use crate::authenticator::Gate;
 use crate::failed_attempts::FailedAttempts;
 use crate::flight::Bindings;
+use crate::http::body::Pace;
+use crate::http::connections::Limits;
 use crate::http::encode::{Encoders, WholeResults};
 use crate::http::metrics::{self, MemoryCollector, Metrics};
+use crate::http::readiness::Readiness;
 use crate::http::{Services, connections};
 use crate::recovery::Recovery;
 use crate::tls::Tls;
@@ -102,6 +105,7 @@ impl Node {
         storage: Arc<Engine>,
         events: TokenEvents,
     ) -> Result<Self, Error> {
+        let stop_serving = CancellationToken::new();
         let spill = open_spill_folder(world, config).await?;
         let query_duration_s = metrics::duration_histogram();
         let observed_s = query_duration_s.clone();
@@ -124,6 +128,7 @@ impl Node {
             query,
             query_duration_s,
             events.clone(),
+            stop_serving.clone(),
         )?;
         let listener = bind(config.http_bind).await?;
         let address = listener
@@ -143,13 +148,15 @@ impl Node {
         if let Some(tls) = &tls {
             tls.watch(&world.tasks);
         }
-        let stop_serving = CancellationToken::new();
         let serving = world.tasks.detach(connections::serve(
             Arc::new(services),
             listener,
             tls.clone(),
             stop_serving.clone(),
-            config.shutdown_timeout,
+            Limits {
+                clients: config.clients.clone(),
+                drain: config.shutdown_timeout,
+            },
         ));
         Ok(Self {
             address,
@@ -367,6 +374,7 @@ pub(crate) fn local_folder(kind: &ObjectStoreKind) -> Option<PathBuf> {
     }
 }
 
+#[allow(clippy::too_many_arguments)] // One call, with what each step of the start has made.
 fn services(
     world: &World,
     config: &Config,
@@ -375,6 +383,7 @@ fn services(
     query: QueryEngine,
     query_duration_s: Histogram,
     token_events: TokenEvents,
+    stopping: CancellationToken,
 ) -> Result<Services, Error> {
     if config.without_auth {
         tracing::warn!("running without authentication: whoever reaches the port may do anything");
@@ -391,6 +400,7 @@ fn services(
         admission: Arc::clone(&admission),
         whole_results: Arc::clone(&whole_results),
     };
+    let readiness = Readiness::new(world, &config.node_id, Arc::clone(&storage), stopping);
     let metrics = Metrics::new(
         world,
         Arc::clone(&storage),
@@ -418,9 +428,14 @@ fn services(
         revision: config.revision.clone(),
         process_id: uuid::Builder::from_random_bytes(chance).into_uuid(),
         request_bytes_max: config.max_http_request_bytes,
+        pace: Pace {
+            window: config.clients.body_window,
+            total: config.clients.body_max,
+        },
         admission,
         encoders: Encoders::start(config.query_threads, whole_results, world.tasks.clone())?,
         bindings: Bindings::default(),
+        readiness,
     })
 }
 
@@ -470,6 +485,7 @@ fn log_settings(config: &Config) {
         tokens = ?config.tokens,
         tls = ?config.tls,
         max_http_request_bytes = config.max_http_request_bytes,
+        clients = ?config.clients,
         wal_flush_interval = ?config.wal_flush_interval,
         wal_snapshot_size = config.wal_snapshot_size,
         wal_replay_fail_on_error = config.wal_replay_fail_on_error,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use catalog::{Asker, Catalog, OPERATOR_TOKEN, Rotation};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, ORIGIN};
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderValue, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -181,6 +181,11 @@ impl Recovery {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        let content_type = match status {
+            StatusCode::CREATED => "application/json",
+            _ => "text/plain; charset=utf-8",
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }
 

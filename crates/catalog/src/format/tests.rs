@@ -137,6 +137,30 @@ fn lifecycle() -> Record {
     }
 }
 
+/// What was deleted comes back: on top of the first two records.
+fn comeback() -> Record {
+    Record {
+        sequence: 3,
+        nonce: [0x3c; 16],
+        changes: vec![
+            Change::UndeleteTable {
+                id: TableId(3),
+                name: "late".into(),
+            },
+            Change::DeleteDatabase {
+                id: DatabaseId(2),
+                renamed: "bar-20260203T040509".into(),
+                deleted_at_ms: 1_770_091_509_000,
+                hard_delete_at_ms: None,
+            },
+            Change::UndeleteDatabase {
+                id: DatabaseId(2),
+                name: "again".into(),
+            },
+        ],
+    }
+}
+
 /// The life of tokens, on top of the first two records.
 fn tokens() -> Record {
     let token = |id, name: &str, permissions| Change::CreateToken {
@@ -232,6 +256,27 @@ fn lifecycle_bytes_are_frozen() {
     let decoded = decode_checkpoint(frozen).expect("decode");
     assert_eq!(encode_checkpoint(&decoded).expect("encode"), frozen);
     assert_eq!((decoded.live_databases(), decoded.live_tables()), (1, 1));
+}
+
+#[test]
+fn comeback_bytes_are_frozen() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/format/log_v1_comeback.bin");
+    let log = encode_log(&comeback()).expect("encode");
+    if std::env::var_os("UPDATE").is_some() && !path.exists() {
+        std::fs::write(&path, &log).expect("the folder can be written to");
+    }
+    assert_eq!(std::fs::read(&path).expect("the frozen bytes"), log);
+    assert_eq!(decode_log(&log).expect("decode"), comeback());
+
+    let lived = apply(snapshot(), 2, &lifecycle().changes).expect("apply");
+    let after = apply(lived, 3, &comeback().changes).expect("apply");
+    let database = after.database("again").expect("live");
+    assert!(database.table("late").is_some() && database.table("soon").is_none());
+    assert_eq!((after.live_databases(), after.live_tables()), (1, 2));
+    let checkpoint = encode_checkpoint(&after).expect("encode");
+    let decoded = decode_checkpoint(&checkpoint).expect("decode");
+    assert_eq!((decoded.live_databases(), decoded.live_tables()), (1, 2));
 }
 
 #[test]

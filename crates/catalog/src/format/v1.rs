@@ -159,6 +159,10 @@ enum ChangeV1 {
         deleted_at_ms: i64,
         hard_delete_at_ms: Option<i64>,
     },
+    UndeleteDatabase {
+        id: u32,
+        name: String,
+    },
     RescheduleHardDelete {
         id: u32,
         hard_delete_at_ms: Option<i64>,
@@ -187,6 +191,10 @@ enum ChangeV1 {
         renamed: String,
         deleted_at_ms: i64,
         hard_delete_at_ms: Option<i64>,
+    },
+    UndeleteTable {
+        id: u32,
+        name: String,
     },
     RemoveTable {
         id: u32,
@@ -364,6 +372,10 @@ impl From<&Change> for ChangeV1 {
                 deleted_at_ms,
                 hard_delete_at_ms,
             },
+            Change::UndeleteDatabase { id, name } => Self::UndeleteDatabase {
+                id: id.0,
+                name: name.to_string(),
+            },
             Change::RescheduleHardDelete {
                 id,
                 hard_delete_at_ms,
@@ -403,6 +415,10 @@ impl From<&Change> for ChangeV1 {
                 renamed: renamed.to_string(),
                 deleted_at_ms,
                 hard_delete_at_ms,
+            },
+            Change::UndeleteTable { id, name } => Self::UndeleteTable {
+                id: id.0,
+                name: name.to_string(),
             },
             Change::RemoveTable { id } => Self::RemoveTable { id: id.0 },
             Change::CreateToken {
@@ -514,6 +530,10 @@ impl TryFrom<ChangeV1> for Change {
                 deleted_at_ms,
                 hard_delete_at_ms,
             },
+            ChangeV1::UndeleteDatabase { id, name } => Self::UndeleteDatabase {
+                id: DatabaseId(id),
+                name: name.into(),
+            },
             ChangeV1::RescheduleHardDelete {
                 id,
                 hard_delete_at_ms,
@@ -553,6 +573,10 @@ impl TryFrom<ChangeV1> for Change {
                 renamed: renamed.into(),
                 deleted_at_ms,
                 hard_delete_at_ms,
+            },
+            ChangeV1::UndeleteTable { id, name } => Self::UndeleteTable {
+                id: TableId(id),
+                name: name.into(),
             },
             ChangeV1::RemoveTable { id } => Self::RemoveTable { id: TableId(id) },
             ChangeV1::CreateAdminToken {

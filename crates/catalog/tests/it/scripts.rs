@@ -50,6 +50,11 @@ fn removal() {
     check_file("removal.txt", run_script);
 }
 
+#[test]
+fn comeback() {
+    check_file("comeback.txt", run_script);
+}
+
 fn run_script(input: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -110,6 +115,20 @@ async fn run(world: &TestWorld, catalog: &Catalog, command: &str, output: &mut S
         ["delete", database, table, when] => {
             let deleted = catalog.delete_table(database, table, parse_when(when));
             answer(output, deleted.await);
+        }
+        ["undelete", database] => answer(output, catalog.undelete_database(database, None).await),
+        ["undelete", database, "as", name] => {
+            answer(
+                output,
+                catalog.undelete_database(database, Some(name)).await,
+            );
+        }
+        ["undelete", database, table] => {
+            answer(output, catalog.undelete_table(database, table, None).await);
+        }
+        ["undelete", database, table, "as", name] => {
+            let undeleted = catalog.undelete_table(database, table, Some(name));
+            answer(output, undeleted.await);
         }
         ["keep", database, retention] => {
             let retention = parse_retention(retention);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use server::{
-    AskedMemory, AuthorizationExempt, Config, Limits, Memory, Node, QuerySettings, TlsSettings,
-    TlsVersion, TokenSettings, memory,
+    AskedMemory, AuthorizationExempt, ClientLimits, Config, Limits, Memory, Node, QuerySettings,
+    TlsSettings, TlsVersion, TokenSettings, memory,
 };
 
 use crate::commands::object_store;
@@ -168,6 +168,13 @@ fn config(
         max_http_request_bytes: settings
             .request_size("max-http-request-size")
             .map_or(usize::MAX, |size| bytes_of(size, available_bytes)),
+        clients: ClientLimits {
+            connections_max: number(settings, "max-connections"),
+            idle_max: duration(settings, "connection-idle-timeout"),
+            head_max: duration(settings, "request-head-timeout"),
+            body_window: duration(settings, "request-body-stall-timeout"),
+            body_max: duration(settings, "request-body-timeout"),
+        },
         wal_flush_interval: duration(settings, "wal-flush-interval"),
         wal_snapshot_size: number(settings, "wal-files-per-snapshot"),
         wal_replay_fail_on_error: settings.switch("wal-replay-fail-on-error"),
@@ -380,6 +387,44 @@ mod tests {
         assert_eq!(asked.timeout, Some(Duration::from_secs(60)));
         assert_eq!(asked.log_entries, 7);
         assert_eq!(asked.spill_folder, Some(PathBuf::from("/s")));
+    }
+
+    #[test]
+    fn clients_have_the_limits_of_the_server() {
+        let clients = |line: &str| {
+            let line = format!("--node-id n --object-store memory {line}");
+            config(&line).expect("a complete line").clients
+        };
+        assert_eq!(clients(""), ClientLimits::default());
+        let asked = clients(
+            "--max-connections 7 --connection-idle-timeout 1s --request-head-timeout 2s --request-body-stall-timeout 3s \
+             --request-body-timeout 4s",
+        );
+        let expected = ClientLimits {
+            connections_max: 7,
+            idle_max: Duration::from_secs(1),
+            head_max: Duration::from_secs(2),
+            body_window: Duration::from_secs(3),
+            body_max: Duration::from_secs(4),
+        };
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn limits_are_those_of_the_catalog() {
+        let limits = |line: &str| {
+            let line = format!("--node-id n --object-store memory {line}");
+            let limits = config(&line).expect("a complete line").limits;
+            (limits.databases, limits.tables, limits.columns_per_table)
+        };
+        let usual = Limits::default();
+        assert_eq!(
+            limits(""),
+            (usual.databases, usual.tables, usual.columns_per_table)
+        );
+        let asked =
+            "--num-database-limit 3 --num-table-limit 4 --num-total-columns-per-table-limit 5";
+        assert_eq!(limits(asked), (3, 4, 5));
     }
 
     #[test]

@@ -58,15 +58,20 @@ pub(crate) static SECTIONS: &[Section] = &[
         setting("tcp-listener-file-path", File, "File to write the bound address to; must not exist")
             .called("PATH").older_variables(&["INFLUXDB3_TCP_LISTINER_FILE_PATH"]),
         setting("shutdown-timeout", Duration, "Longest wait for open connections at shutdown").default("30s"),
-        setting("num-database-limit", Number(0), "Most databases").usually("as many as the machine bears"),
-        setting("num-table-limit", Number(0), "Most tables in all databases together").usually("as many as the machine bears"),
-        setting("num-total-columns-per-table-limit", Number(0), "Most columns of a table, without time").usually("as many as the machine bears"),
+        setting("num-database-limit", Number(0), "Most databases").default("10000"),
+        setting("num-table-limit", Number(0), "Most tables in all databases together").default("100000"),
+        setting("num-total-columns-per-table-limit", Number(0), "Most columns of a table, without time").default("10000"),
         setting("serve-invocation-method", Text, "Who starts the server, for the log").called("METHOD").default("explicit"),
     ] },
     Section { title: "HTTP Configuration", scope: Scope::Server, note: "", settings: &[
         setting("http-bind", Address, "Address to listen on, for HTTP and Arrow Flight; port 0 takes a free one")
             .variable("INFLUXDB3_HTTP_BIND_ADDR").default("0.0.0.0:8181").common(),
         setting("max-http-request-size", RequestSize, "Largest request body, before and after decompression").default("10485760"),
+        setting("max-connections", Number(1), "Connections open at once; whoever comes beyond that is told to come again").default("10000"),
+        setting("connection-idle-timeout", Duration, "How long a connection may be idle before it is closed").default("180s"),
+        setting("request-head-timeout", Duration, "From the first byte of a request to the end of its head, and for a TLS handshake").default("30s"),
+        setting("request-body-stall-timeout", Duration, "In each such time some of a body has to come: 4 KiB, or the rest").default("30s"),
+        setting("request-body-timeout", Duration, "For a whole body").default("15m"),
     ] },
     Section { title: "TLS & Authentication", scope: Scope::Server, note: "", settings: &[
         setting("tls-cert", File, "PEM file with the certificate of the server and those of the authorities above it; read again when it changes").common(),

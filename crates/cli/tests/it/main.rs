@@ -10,6 +10,11 @@
 
 mod harness;
 
+mod compat;
+
+#[path = "../../../../compat/scenario.rs"]
+mod scenario;
+
 mod help;
 
 mod usage;

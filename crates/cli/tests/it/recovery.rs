@@ -80,7 +80,7 @@ fn it_works_once_and_for_nothing_else() {
     let answer = ask(recovery, "POST", REGENERATE);
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-    assert_eq!(answer.header("content-type"), None);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("cluster-uuid"), None);
     let created = answer.json();
     let new = created["token"].as_str().expect("a token").to_string();

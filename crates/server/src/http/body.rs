@@ -6,13 +6,13 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::io::Read;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Frame, SizeHint};
@@ -37,17 +37,31 @@ const DISCARD_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Compressed bodies above this leave the async threads for decompression.
 const INLINE_GUNZIP_BYTES_MAX: usize = 16 << 10;
 
-/// How many times larger a gzip body is taken to be before it is unpacked. Line protocol packs five to ten times; a body that turns
+/// What a zstd stream may make its reader remember: 16 MiB, twice of what the strongest usual levels ask for.
+const ZSTD_WINDOW_LOG_MAX: u32 = 24;
+
+/// How many times larger a packed body is taken to be before it is unpacked. Line protocol packs five to ten times; a body that turns
 /// out larger waits once more, for as much as any may need.
 const UNPACKED_GUESS: usize = 8;
 
-/// Longest wait for the next bytes of a body that holds a part of the ingest share.
-const STALL_MAX: Duration = Duration::from_secs(30);
+/// How fast a body has to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// In each such time at least [`PACE_BYTES_MIN`] have to come, or the rest.
+    pub(crate) window: Duration,
+    /// For the whole body.
+    pub(crate) total: Duration,
+}
 
-#[derive(Clone, Copy)]
+/// A slow radio link brings more in half a minute.
+const PACE_BYTES_MIN: usize = 4 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Identity,
     Gzip,
+    Zstd,
+    Deflate,
 }
 
 /// Reads a whole body of at most `limit_bytes`, decompressed as its `Content-Encoding` says.
@@ -55,6 +69,7 @@ pub(crate) async fn read<B>(
     headers: &HeaderMap,
     body: B,
     limit_bytes: usize,
+    pace: Pace,
     tasks: &Tasks,
 ) -> Result<Bytes, Failure>
 where
@@ -62,11 +77,11 @@ where
     B::Error: Display,
 {
     let encoding = content_encoding(headers)?;
-    refuse_before_sent(headers, &body, limit_bytes)?;
-    let received = receive(body, limit_bytes).await?;
+    let body = within(headers, body, limit_bytes).await?;
+    let received = receive(Paced::new(body, pace), limit_bytes).await?;
     match encoding {
         Encoding::Identity => Ok(received),
-        Encoding::Gzip => unpack(&received, limit_bytes, tasks)
+        packed => unpack(packed, &received, limit_bytes, tasks)
             .await?
             .ok_or_else(|| Failure::body_too_large(limit_bytes)),
     }
@@ -77,6 +92,7 @@ pub(crate) async fn read_admitted<B>(
     headers: &HeaderMap,
     body: B,
     limit_bytes: usize,
+    pace: Pace,
     tasks: &Tasks,
     admission: &Admission,
 ) -> Result<(Bytes, Admitted), Failure>
@@ -85,7 +101,7 @@ where
     B::Error: Display,
 {
     let encoding = content_encoding(headers)?;
-    refuse_before_sent(headers, &body, limit_bytes)?;
+    let body = within(headers, body, limit_bytes).await?;
     let guess_bytes = text_bytes_guessed(encoding, body.size_hint().exact(), limit_bytes);
     let mut admitted = match admission.admit(guess_bytes).await {
         Ok(admitted) => admitted,
@@ -96,17 +112,17 @@ where
             return Err(refusal.into());
         }
     };
-    let received = receive(Unstalled::new(body), limit_bytes).await?;
+    let received = receive(Paced::new(body, pace), limit_bytes).await?;
     let text = match encoding {
         Encoding::Identity => received,
-        Encoding::Gzip => match unpack(&received, guess_bytes, tasks).await? {
+        packed => match unpack(packed, &received, guess_bytes, tasks).await? {
             Some(text) => text,
             None if guess_bytes >= limit_bytes => return Err(Failure::body_too_large(limit_bytes)),
             None => {
                 // Whoever waits holds nothing, or two that wait for each other would wait for ever.
                 drop(admitted);
                 admitted = admission.admit(limit_bytes).await?;
-                unpack(&received, limit_bytes, tasks)
+                unpack(packed, &received, limit_bytes, tasks)
                     .await?
                     .ok_or_else(|| Failure::body_too_large(limit_bytes))?
             }
@@ -122,36 +138,39 @@ fn text_bytes_guessed(encoding: Encoding, declared: Option<u64>, limit_bytes: us
     let guess = match (encoding, declared) {
         (_, None) => limit_bytes,
         (Encoding::Identity, Some(bytes)) => bytes,
-        (Encoding::Gzip, Some(bytes)) => bytes.saturating_mul(UNPACKED_GUESS),
+        (_, Some(bytes)) => bytes.saturating_mul(UNPACKED_GUESS),
     };
     guess.min(limit_bytes)
 }
 
-/// A client that waits for permission to send a body that is too large gets a refusal instead.
-fn refuse_before_sent<B: Body>(
-    headers: &HeaderMap,
-    body: &B,
-    limit_bytes: usize,
-) -> Result<(), Failure> {
-    let declared = body.size_hint().lower();
-    if declared > limit_bytes as u64 && headers.contains_key(EXPECT) {
-        return Err(Failure::body_too_large(limit_bytes));
+/// Refuses a body that says of itself that it is too large: at once when the client waits for permission to send it, else
+/// after reading past it for a while, so that the client gets to see the answer.
+async fn within<B>(headers: &HeaderMap, body: B, limit_bytes: usize) -> Result<B, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.size_hint().lower() <= limit_bytes as u64 {
+        return Ok(body);
     }
-    Ok(())
+    if !headers.contains_key(EXPECT) {
+        discard(body).await;
+    }
+    Err(Failure::body_too_large(limit_bytes))
 }
 
 /// Decompresses a body; `None` when it is larger than `limit_bytes`.
 async fn unpack(
+    encoding: Encoding,
     received: &Bytes,
     limit_bytes: usize,
     tasks: &Tasks,
 ) -> Result<Option<Bytes>, Failure> {
     if received.len() <= INLINE_GUNZIP_BYTES_MAX {
-        return gunzip(received, limit_bytes);
+        return decode(encoding, received, limit_bytes);
     }
     let received = received.clone();
     tasks
-        .blocking(move || gunzip(&received, limit_bytes))
+        .blocking(move || decode(encoding, &received, limit_bytes))
         .await?
 }
 
@@ -194,7 +213,9 @@ fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Failure> {
     };
     match value.to_str() {
         Ok("identity") => Ok(Encoding::Identity),
-        Ok("gzip") => Ok(Encoding::Gzip),
+        Ok("gzip" | "x-gzip") => Ok(Encoding::Gzip),
+        Ok("zstd") => Ok(Encoding::Zstd),
+        Ok("deflate") => Ok(Encoding::Deflate),
         Ok(other) => Err(Failure::bad_request(format!(
             "unacceptable content-encoding: {other}"
         ))),
@@ -204,7 +225,7 @@ fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Failure> {
     }
 }
 
-async fn receive<B>(mut body: B, limit_bytes: usize) -> Result<Bytes, Failure>
+async fn receive<B>(mut body: Paced<B>, limit_bytes: usize) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Display,
@@ -215,10 +236,7 @@ where
     let mut single = Bytes::new();
     let mut several = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|fault| {
-            Failure::bad_request(format!("Failed to read request body: {fault}"))
-        })?;
-        let Ok(chunk) = frame.into_data() else {
+        let Ok(chunk) = frame?.into_data() else {
             continue;
         };
         received_bytes = received_bytes.saturating_add(chunk.len());
@@ -267,42 +285,86 @@ where
     let _ = tokio::time::timeout(DISCARD_WAIT_MAX, discarding).await;
 }
 
-/// A body that ends with an error when nothing of it has arrived for a while.
-struct Unstalled<B> {
+/// A body that ends with an error when it comes too slowly: whoever sends a byte now and then holds a connection, and memory, for
+/// as long as he likes.
+struct Paced<B> {
     body: B,
-    patience: Pin<Box<Sleep>>,
+    pace: Pace,
+    window: Pin<Box<Sleep>>,
+    total: Pin<Box<Sleep>>,
+    in_window_bytes: usize,
 }
 
-impl<B> Unstalled<B> {
-    fn new(body: B) -> Self {
+impl<B> Paced<B> {
+    fn new(body: B, pace: Pace) -> Self {
         Self {
             body,
-            patience: Box::pin(tokio::time::sleep(STALL_MAX)),
+            pace,
+            window: Box::pin(tokio::time::sleep(pace.window)),
+            total: Box::pin(tokio::time::sleep(pace.total)),
+            in_window_bytes: 0,
         }
     }
 }
 
-impl<B> Body for Unstalled<B>
+/// Why a body is not there as a whole.
+#[derive(Debug)]
+enum Lost {
+    Broken(String),
+    Slow(String),
+}
+
+impl From<Lost> for Failure {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Broken(fault) => {
+                Self::bad_request(format!("Failed to read request body: {fault}"))
+            }
+            Lost::Slow(what) => Self::body_too_slow(what),
+        }
+    }
+}
+
+impl<B> Body for Paced<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Display,
 {
     type Data = Bytes;
-    type Error = String;
+    type Error = Lost;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, String>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Lost>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.patience.as_mut().set(tokio::time::sleep(STALL_MAX));
-            return Poll::Ready(frame.map(|frame| frame.map_err(|fault| fault.to_string())));
+            let bytes = match &frame {
+                Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+                _ => 0,
+            };
+            self.in_window_bytes = self.in_window_bytes.saturating_add(bytes);
+            return Poll::Ready(
+                frame.map(|frame| frame.map_err(|fault| Lost::Broken(fault.to_string()))),
+            );
         }
-        match self.patience.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(format!(
-                "nothing arrived for {} seconds",
-                STALL_MAX.as_secs()
-            )))),
+        while self.window.as_mut().poll(context).is_ready() {
+            if self.in_window_bytes < PACE_BYTES_MIN {
+                let what = format!(
+                    "the request body comes too slowly: {} bytes in {} seconds",
+                    self.in_window_bytes,
+                    self.pace.window.as_secs_f64()
+                );
+                return Poll::Ready(Some(Err(Lost::Slow(what))));
+            }
+            self.in_window_bytes = 0;
+            let window = tokio::time::sleep(self.pace.window);
+            self.window.as_mut().set(window);
+        }
+        match self.total.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(Lost::Slow(format!(
+                "the request body did not come within {} seconds",
+                self.pace.total.as_secs_f64()
+            ))))),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -312,15 +374,40 @@ where
     }
 }
 
-/// Decompresses all members of a gzip stream, and stops at the first byte over the limit: `None`.
-fn gunzip(compressed: &[u8], limit_bytes: usize) -> Result<Option<Bytes>, Failure> {
+/// Decompresses all of a body (all members of a gzip stream, all frames of zstd), and stops at the first byte over the limit: `None`.
+fn decode(encoding: Encoding, packed: &[u8], limit_bytes: usize) -> Result<Option<Bytes>, Failure> {
+    let refused = |name: &str, fault: io::Error| {
+        Failure::bad_request(format!("error decoding {name} stream: {fault}"))
+    };
+    match encoding {
+        Encoding::Identity => Ok(Some(Bytes::copy_from_slice(packed))),
+        Encoding::Gzip => read_up_to(MultiGzDecoder::new(packed), packed.len(), limit_bytes)
+            .map_err(|fault| refused("gzip", fault)),
+        // By the letter deflate comes in the frame of zlib, which begins like this; many clients leave it out.
+        Encoding::Deflate if packed.first().is_some_and(|byte| byte & 0x0f == 8) => {
+            read_up_to(ZlibDecoder::new(packed), packed.len(), limit_bytes)
+                .map_err(|fault| refused("deflate", fault))
+        }
+        Encoding::Deflate => read_up_to(DeflateDecoder::new(packed), packed.len(), limit_bytes)
+            .map_err(|fault| refused("deflate", fault)),
+        Encoding::Zstd => zstd::stream::read::Decoder::with_buffer(packed)
+            .and_then(|mut decoder| {
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                read_up_to(decoder, packed.len(), limit_bytes)
+            })
+            .map_err(|fault| refused("zstd", fault)),
+    }
+}
+
+fn read_up_to(
+    plain: impl Read,
+    packed_bytes: usize,
+    limit_bytes: usize,
+) -> io::Result<Option<Bytes>> {
     let stop_bytes = limit_bytes.saturating_add(1);
-    let mut plain = Vec::with_capacity(compressed.len().saturating_mul(4).min(stop_bytes));
-    MultiGzDecoder::new(compressed)
-        .take(stop_bytes as u64)
-        .read_to_end(&mut plain)
-        .map_err(|fault| Failure::bad_request(format!("error decoding gzip stream: {fault}")))?;
-    Ok((plain.len() <= limit_bytes).then(|| Bytes::from(plain)))
+    let mut read = Vec::with_capacity(packed_bytes.saturating_mul(4).min(stop_bytes));
+    plain.take(stop_bytes as u64).read_to_end(&mut read)?;
+    Ok((read.len() <= limit_bytes).then(|| Bytes::from(read)))
 }
 
 #[cfg(test)]

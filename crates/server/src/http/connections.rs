@@ -19,22 +19,50 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use runtime::Tasks;
 
+use super::metrics::Metrics;
+use super::patience::{BusyBody, Patience, Patient, Watch};
 use super::response::ResponseBody;
 use super::{Services, handle};
+use crate::ClientLimits;
 use crate::flight::{self, CallBody, Protocol};
 use crate::tls::{self, Stream, Tls};
 
 /// Rest after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Longest wait for the head of a request on HTTP/1.1, and so the longest idle life of a connection there. Longer than
-/// the pools of common clients keep theirs, so that clients are the ones who close.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(180);
+/// Calls that one HTTP/2 connection may have open at once.
+const STREAMS_MAX: u32 = 200;
+
+/// All headers of one request on HTTP/2; a query may be in its path.
+const HEAD_BYTES_MAX: u32 = 64 << 10;
+
+/// Refusals that are being told at once; beyond that they are told by closing alone.
+const REFUSALS_MAX: usize = 64;
+
+/// Longest time for telling one.
+const REFUSAL_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// To whom there is no room for.
+const REFUSAL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    retry-after: 1\r\n\
+    connection: close\r\n\
+    content-length: 20\r\n\r\n\
+    too many connections";
+
+/// What bounds clients and the end of serving them.
+pub(crate) struct Limits {
+    pub(crate) clients: ClientLimits,
+    /// Longest wait for open connections at the end.
+    pub(crate) drain: Duration,
+}
 
 /// How often a silent HTTP/2 connection is asked for a sign of life, and how long it has to give one.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -61,28 +89,40 @@ where
     }
 }
 
-/// Serves `listener`, over TLS where there is one, until `stop` is cancelled, then drains for at most `drain_limit`.
+/// Serves `listener`, over TLS where there is one, until `stop` is cancelled, then drains.
 pub(crate) async fn serve(
     services: Arc<Services>,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     stop: CancellationToken,
-    drain_limit: Duration,
+    limits: Limits,
 ) {
     let tasks = services.world.tasks.clone();
     let mut server = auto::Builder::new(NodeExecutor::new(tasks.clone()));
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(limits.clients.idle_max);
     server
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX);
     let server = Arc::new(server);
     let draining = GracefulShutdown::new();
     let cut = CancellationToken::new();
+    let patience = Patience {
+        idle: limits.clients.idle_max,
+        head: limits.clients.head_max,
+        unread: limits.clients.body_max,
+    };
+    let room = Arc::new(Semaphore::new(
+        limits.clients.connections_max.min(Semaphore::MAX_PERMITS),
+    ));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    let mut was_full = false;
 
     loop {
         let accepted = tokio::select! {
@@ -91,14 +131,36 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+                    services.metrics.connection_refused();
+                    if !was_full {
+                        was_full = true;
+                        let open = limits.clients.connections_max;
+                        tracing::warn!(
+                            open,
+                            "as many connections are open as may be: new ones are refused"
+                        );
+                    }
+                    if let Ok(telling) = Arc::clone(&refusals).try_acquire_owned() {
+                        let is_plain = tls.is_none();
+                        drop(tasks.detach(async move {
+                            refuse(stream, is_plain).await;
+                            drop(telling);
+                        }));
+                    }
+                    continue;
+                };
+                was_full = false;
                 let (services, server) = (Arc::clone(&services), Arc::clone(&server));
                 let (tls, stop, cut) = (tls.clone(), stop.clone(), cut.clone());
                 let watcher = draining.watcher();
                 drop(tasks.detach(async move {
+                    let _open = Open::new(Arc::clone(&services.metrics), place);
                     let connection = async {
                         let greeted = tls::greet(tls.as_deref(), stream, peer, &stop);
                         if let Some(stream) = greeted.await {
-                            serve_connection(services, &server, watcher, stream, peer).await;
+                            serve_connection(services, &server, watcher, stream, peer, patience)
+                                .await;
                         }
                     };
                     tokio::select! {
@@ -121,7 +183,7 @@ pub(crate) async fn serve(
 
     drop(listener);
     let open = draining.count();
-    if tokio::time::timeout(drain_limit, draining.shutdown())
+    if tokio::time::timeout(limits.drain, draining.shutdown())
         .await
         .is_err()
     {
@@ -133,6 +195,28 @@ pub(crate) async fn serve(
     }
 }
 
+/// A connection's place among those that may be open, and in what is counted.
+struct Open {
+    metrics: Arc<Metrics>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn new(metrics: Arc<Metrics>, place: OwnedSemaphorePermit) -> Self {
+        metrics.connection_opened();
+        Self {
+            metrics,
+            _place: place,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.connection_closed();
+    }
+}
+
 /// Runs one connection to its end.
 async fn serve_connection(
     services: Arc<Services>,
@@ -140,10 +224,17 @@ async fn serve_connection(
     watcher: Watcher,
     stream: Stream,
     peer: SocketAddr,
+    patience: Patience,
 ) {
+    let watch = Arc::new(Watch::default());
+    let stream = Patient::new(stream, patience, Arc::clone(&watch));
     let service = service_fn(move |request| {
         let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(respond(services, request, peer).await) }
+        let busy = watch.busy();
+        async move {
+            let response = respond(services, request, peer).await;
+            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy)))
+        }
     });
     let connection = server
         .serve_connection(TokioIo::new(stream), service)
@@ -151,6 +242,24 @@ async fn serve_connection(
     if let Err(fault) = watcher.watch(connection).await {
         tracing::debug!(%peer, %fault, "connection ended early");
     }
+}
+
+/// Tells a client that there is no room for it, so that it does not take the server for dead. Over TLS that would take a handshake,
+/// so there the connection is only closed.
+async fn refuse(mut stream: TcpStream, is_plain: bool) {
+    if !is_plain {
+        return;
+    }
+    let telling = async {
+        stream.write_all(REFUSAL.as_bytes()).await?;
+        stream.shutdown().await?;
+        // What the client has sent has to be taken, or the answer is lost with it.
+        let mut taken = [0; 1_024];
+        while stream.read(&mut taken).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // A client that does not listen is not told.
+    let _ = tokio::time::timeout(REFUSAL_WAIT_MAX, telling).await;
 }
 
 /// Hands a call to `flight` and every other request to `http`.

@@ -1,21 +1,25 @@
 //! Failed requests: which status, which body, which line in the log.
 //!
 //! [`Failure`] is what every handler returns instead of a response. Bodies are byte-exact contract (spec/http-api.md §1.8,
-//! spec/auth-tokens.md §5) and carry no `Content-Type`. Not here: errors after a status was sent; those end the body early.
+//! spec/auth-tokens.md §5); beside them goes what HTTP wants of a failure: the type of the body, and what to do about it
+//! (`WWW-Authenticate`, `Retry-After`). Not here: errors after a status was sent; those end the body early.
 
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use query::{Blame, blame};
 use serde::Serialize;
 
+use super::request_id::RequestId;
 use super::response::ResponseBody;
+use super::router::Feature;
 use crate::authenticator::{CredentialFault, Refused};
 use crate::{Error, ErrorKind};
 
@@ -41,9 +45,11 @@ pub(crate) struct Failure {
     reason: String,
     /// When a client should come again, where that is known better than by the status.
     retry_after_s: Option<u64>,
-    /// Whether pages of other origins may read the answer.
-    any_origin: bool,
+    content_type: &'static str,
 }
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 
 impl Failure {
     /// A body of plain text.
@@ -54,7 +60,7 @@ impl Failure {
             reason: message.clone(),
             body: message,
             retry_after_s: None,
-            any_origin: false,
+            content_type: TEXT,
         }
     }
 
@@ -67,7 +73,7 @@ impl Failure {
             body,
             reason,
             retry_after_s: None,
-            any_origin: false,
+            content_type: JSON,
         }
     }
 
@@ -92,7 +98,7 @@ impl Failure {
                 body,
                 reason: message.to_string(),
                 retry_after_s: None,
-                any_origin: false,
+                content_type: JSON,
             },
             Err(fault) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()),
         }
@@ -111,6 +117,19 @@ impl Failure {
         Self::text(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("max request size ({limit_bytes} bytes) exceeded"),
+        )
+    }
+
+    /// A body that does not come, or comes too slowly.
+    pub(crate) fn body_too_slow(what: String) -> Self {
+        Self::text(StatusCode::REQUEST_TIMEOUT, what)
+    }
+
+    /// What clients may ask for and this version does not have.
+    pub(crate) fn not_implemented(feature: Feature) -> Self {
+        Self::json_error(
+            StatusCode::NOT_IMPLEMENTED,
+            format!("{} are not implemented yet", feature.name()),
         )
     }
 
@@ -160,7 +179,7 @@ impl Failure {
                 "the authorization header was malformed",
             ),
             CredentialFault::NotText => Self::literal(
-                StatusCode::INTERNAL_SERVER_ERROR,
+                StatusCode::BAD_REQUEST,
                 UNREADABLE_CREDENTIAL,
                 "the authorization header was not text",
             ),
@@ -178,6 +197,7 @@ impl Failure {
     /// The same failure with its message as `{"error":"…"}`.
     pub(crate) fn into_json_error(mut self) -> Self {
         self.body = serde_json::json!({ "error": self.reason }).to_string();
+        self.content_type = JSON;
         self
     }
 
@@ -192,17 +212,13 @@ impl Failure {
             StatusCode::CONFLICT => "conflict",
             StatusCode::PAYLOAD_TOO_LARGE => "request too large",
             StatusCode::UNPROCESSABLE_ENTITY => "unprocessable entity",
+            StatusCode::REQUEST_TIMEOUT => "request timeout",
             StatusCode::TOO_MANY_REQUESTS => "too many requests",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             _ => "internal error",
         };
         self.body = serde_json::json!({ "code": code, "message": self.reason }).to_string();
-        self
-    }
-
-    /// The same failure, for pages of any origin to read (spec/http-api.md §1.4).
-    pub(crate) fn for_any_origin(mut self) -> Self {
-        self.any_origin = true;
+        self.content_type = JSON;
         self
     }
 
@@ -222,13 +238,23 @@ impl Failure {
     }
 
     pub(crate) fn into_response(self) -> Response<ResponseBody> {
+        let is_empty = self.body.is_empty();
         let mut response = Response::new(ResponseBody::full(self.body));
         *response.status_mut() = self.status;
-        if self.any_origin {
-            let any = HeaderValue::from_static("*");
-            response
-                .headers_mut()
-                .insert(ACCESS_CONTROL_ALLOW_ORIGIN, any);
+        let headers = response.headers_mut();
+        if !is_empty {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let scheme = HeaderValue::from_static(r#"Bearer realm="influxdb""#);
+                headers.insert(WWW_AUTHENTICATE, scheme);
+            }
+            // The rest of what the client is still sending is of no use to anybody.
+            StatusCode::REQUEST_TIMEOUT => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
         }
         if matches!(
             self.status,
@@ -249,7 +275,7 @@ impl Failure {
             body: body.to_string(),
             reason: reason.to_string(),
             retry_after_s: None,
-            any_origin: false,
+            content_type: JSON,
         }
     }
 }
@@ -304,6 +330,7 @@ pub(crate) struct CallSummary {
     content_length: Option<String>,
     database: Option<String>,
     client_ip: String,
+    request_id: Option<RequestId>,
 }
 
 impl CallSummary {
@@ -314,6 +341,7 @@ impl CallSummary {
             content_length: header_text(&head.headers, &CONTENT_LENGTH).map(|text| cut(text, 128)),
             database: head.uri.query().and_then(first_database),
             client_ip: client_ip(&head.headers, peer),
+            request_id: head.extensions.get::<RequestId>().cloned(),
         }
     }
 
@@ -324,8 +352,9 @@ impl CallSummary {
             method = %self.method,
             path = %self.path,
             content_length = self.content_length.as_deref().map(tracing::field::display),
-            database = self.database.as_deref().map(tracing::field::display),
+            database = self.database.as_deref().map(one_line).map(tracing::field::display),
             client_ip = %self.client_ip,
+            request_id = self.request_id.as_ref().map(tracing::field::display),
             "Error while handling request"
         );
     }
@@ -358,9 +387,9 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str>
     headers.get(name)?.to_str().ok()
 }
 
-/// A log line stays one line.
+/// A log line stays one line, of nothing that a terminal would obey.
 fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
+    text.replace(char::is_control, " ")
 }
 
 /// At most `bytes_max` bytes of `text`, whole characters.
@@ -451,6 +480,11 @@ mod tests {
         assert_eq!(CallSummary::of(&head, peer).client_ip, "10.0.0.3");
         head.headers.remove("x-real-ip");
         assert_eq!(CallSummary::of(&head, peer).client_ip, "127.0.0.1");
+    }
+
+    #[test]
+    fn a_line_of_the_log_has_no_control_characters() {
+        assert_eq!(one_line("a\nb\r\u{1b}[1mc\u{0}d"), "a b  [1mc d");
     }
 
     #[test]

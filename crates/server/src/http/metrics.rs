@@ -15,7 +15,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -90,6 +90,8 @@ pub(crate) struct Metrics {
     /// In the order of [`Outcome::ALL`].
     authentications: [Counter; Outcome::ALL.len()],
     forbidden: Counter,
+    connections: Gauge,
+    connections_refused: Counter,
     calls: Family<RequestLabels, Counter>,
     calls_duration_s: HistogramFamily,
 }
@@ -147,6 +149,18 @@ impl Metrics {
             "Requests with a valid token that did not allow them",
             forbidden.clone(),
         );
+        let connections = Gauge::default();
+        registry.register(
+            "influxdb3_connections",
+            "Connections open, those whose handshake is going on included",
+            connections.clone(),
+        );
+        let connections_refused = Counter::default();
+        registry.register(
+            "influxdb3_connections_refused",
+            "Connections that were more than may be open at once",
+            connections_refused.clone(),
+        );
         registry.register(
             "influxdb3_build",
             "What is running",
@@ -169,6 +183,8 @@ impl Metrics {
             size_bytes,
             series: [const { OnceLock::new() }; ENDPOINTS.len() + 1],
             forbidden,
+            connections,
+            connections_refused,
             authentications: Outcome::ALL.map(|outcome| {
                 authentications.get_or_create_owned(&AuthenticationLabels {
                     outcome: outcome.name(),
@@ -187,6 +203,18 @@ impl Metrics {
     /// Counts a request whose token did not allow it.
     pub(crate) fn forbidden(&self) {
         self.forbidden.inc();
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// `GET /metrics`.

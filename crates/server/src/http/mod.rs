@@ -1,11 +1,13 @@
 //! HTTP: from a request to a response, the same way for every endpoint.
 //!
-//! [`handle`] is the order of things: pre-flight, authentication, route, handler, then headers, metrics and the log line of a
-//! failure (spec/http-api.md §1, spec/auth-tokens.md §5). Not here: connections (`connections.rs`), what an endpoint does.
+//! [`handle`] is the order of things: a name for the request, pre-flight, authentication, route, handler, then headers, metrics and
+//! the log line of a failure (spec/http-api.md §1, spec/auth-tokens.md §5). Not here: connections (`connections.rs`), what an endpoint does.
 
 pub(crate) mod body;
 
 pub(crate) mod connections;
+
+pub(crate) mod description;
 
 pub(crate) mod encode;
 
@@ -16,6 +18,12 @@ pub(crate) mod health;
 pub(crate) mod metrics;
 
 pub(crate) mod parameters;
+
+pub(crate) mod patience;
+
+pub(crate) mod readiness;
+
+pub(crate) mod request_id;
 
 pub(crate) mod response;
 
@@ -39,19 +47,23 @@ use catalog::Catalog;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, HeaderName, HeaderValue,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE,
 };
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use query::QueryEngine;
 use runtime::World;
 use storage::Engine;
+use tracing::Instrument;
 use uuid::Uuid;
 
+use self::body::Pace;
 use self::encode::Encoders;
 use self::error::{CallSummary, Failure};
 use self::metrics::{Meter, Metrics};
-use self::response::ResponseBody;
+use self::readiness::Readiness;
+use self::request_id::{REQUEST_ID, RequestId};
+use self::response::{ResponseBody, compressed};
 use self::router::{ENDPOINTS, Endpoint, Route};
 use crate::Error;
 use crate::admission::{Admission, Admitted};
@@ -87,12 +99,14 @@ pub(crate) struct Services {
     pub(crate) process_id: Uuid,
     /// Of a body, before and after decompression.
     pub(crate) request_bytes_max: usize,
+    pub(crate) pace: Pace,
     /// The memory of writes on their way to the buffer.
     pub(crate) admission: Arc<Admission>,
     /// Rows to bytes.
     pub(crate) encoders: Encoders,
     /// What is bound to prepared statements.
     pub(crate) bindings: Bindings,
+    pub(crate) readiness: Readiness,
 }
 
 impl Services {
@@ -114,6 +128,7 @@ impl Services {
             &head.headers,
             body,
             self.request_bytes_max,
+            self.pace,
             &self.world.tasks,
             &self.admission,
         )
@@ -125,6 +140,7 @@ impl Services {
             &head.headers,
             body,
             self.request_bytes_max,
+            self.pace,
             &self.world.tasks,
         )
         .await
@@ -141,27 +157,29 @@ pub(crate) async fn handle(
     let endpoint = router::find(head.method.as_str(), head.uri.path());
     let mut meter = Meter::start(&services.metrics, endpoint);
 
+    let request_id = RequestId::of(&head.headers, &services.world);
+    head.extensions.insert(request_id.clone());
     let mut response = if head.method == Method::OPTIONS {
         preflight()
     } else {
-        match answer(&services, &mut head, body, endpoint, peer).await {
-            Ok(mut response) => {
-                response
-                    .headers_mut()
-                    .insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
-                response
+        let span = tracing::debug_span!("request", %request_id);
+        let answered = answer(&services, &mut head, body, endpoint, peer).instrument(span);
+        answered.await.unwrap_or_else(|failure| {
+            if failure.status() == StatusCode::FORBIDDEN {
+                services.metrics.forbidden();
             }
-            Err(failure) => {
-                if failure.status() == StatusCode::FORBIDDEN {
-                    services.metrics.forbidden();
-                }
-                CallSummary::of(&head, peer).log_failure(&failure.reason());
-                failure.into_response()
-            }
-        }
+            CallSummary::of(&head, peer).log_failure(&failure.reason());
+            failed(failure, &head)
+        })
     };
-    let cluster_uuid = services.cluster_uuid.clone();
-    response.headers_mut().insert(CLUSTER_UUID, cluster_uuid);
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+    headers.insert(CLUSTER_UUID, services.cluster_uuid.clone());
+    headers.insert(REQUEST_ID, request_id.header());
+    if head.version != Version::HTTP_11 && head.version != Version::HTTP_10 {
+        // It has no meaning elsewhere, and is forbidden there.
+        headers.remove(CONNECTION);
+    }
     meter.answered(response.status());
     response.map(|body| {
         let body = body.metered(meter);
@@ -171,6 +189,30 @@ pub(crate) async fn handle(
             body
         }
     })
+}
+
+/// A failure as the client of this request needs it.
+fn failed(failure: Failure, head: &Parts) -> Response<ResponseBody> {
+    let mut response = failure.into_response();
+    match response.status() {
+        // Version 1 has its users and passwords.
+        StatusCode::UNAUTHORIZED if matches!(head.uri.path(), "/query" | "/write") => {
+            let scheme = HeaderValue::from_static(r#"Basic realm="influxdb""#);
+            response.headers_mut().append(WWW_AUTHENTICATE, scheme);
+        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            let methods = router::methods_of(head.uri.path());
+            let allowed = methods.and_then(|methods| HeaderValue::try_from(methods).ok());
+            let is_routed = router::find(head.method.as_str(), head.uri.path()).is_some();
+            if let Some(allowed) = allowed
+                && (!is_routed || response.status() == StatusCode::METHOD_NOT_ALLOWED)
+            {
+                response.headers_mut().insert(ALLOW, allowed);
+            }
+        }
+        _ => {}
+    }
+    response
 }
 
 async fn answer(
@@ -192,7 +234,7 @@ async fn answer(
         }
         match route {
             Route::DeleteRows | Route::WriteV2 => refusal.into_coded(),
-            Route::QueryV1 => v1::query::unauthorized(services).for_any_origin(),
+            Route::QueryV1 => v1::query::unauthorized(services),
             _ => refusal,
         }
     })?;
@@ -279,24 +321,29 @@ async fn dispatch(
     match route {
         Route::Health => health::health(services, head),
         Route::Ping => health::ping(services, head),
-        Route::Metrics => Ok(services.metrics.show()?),
+        Route::Ready => health::ready(services, head).await,
+        Route::Metrics => Ok(compressed(services.metrics.show()?, head)?),
+        Route::OpenApi => Ok(compressed(description::document()?, head)?),
+        Route::HeapProfile => Err(health::heap_profile()),
+        Route::License => health::license(),
+        Route::TelemetrySnapshot => Err(Failure::no_route()),
         Route::WriteLp => v3::write::write_lp(services, head, permit, body).await,
         Route::WriteV2 => v2::write::write_lines(services, head, permit, body).await,
         Route::WriteV1 => v1::write::write_lines(services, head, permit, body).await,
         Route::QuerySql => v3::query::query_sql(services, head, permit, body).await,
         Route::QueryInfluxql => v3::influxql::query_influxql(services, head, permit, body).await,
-        Route::QueryV1 => v1::query::query(services, head, permit, body)
-            .await
-            .map_err(Failure::for_any_origin),
+        Route::QueryV1 => v1::query::query(services, head, permit, body).await,
         Route::ListDatabases => v3::database::list(services, head, permit).await,
         Route::CreateDatabase => v3::database::create(services, head, body).await,
         Route::UpdateDatabase => v3::database::update(services, head, body).await,
         Route::DeleteDatabase => v3::database::delete(services, head, permit).await,
+        Route::UndeleteDatabase => v3::database::undelete(services, head, permit, body).await,
         Route::SetDatabaseRetention => v3::retention::set_for_database(services, head).await,
         Route::ClearDatabaseRetention => v3::retention::clear_for_database(services, head).await,
         Route::CreateTable => v3::table::create(services, head, permit, body).await,
         Route::UpdateTable => v3::table::update(services, head, body).await,
         Route::DeleteTable => v3::table::delete(services, head, permit).await,
+        Route::UndeleteTable => v3::table::undelete(services, head, permit, body).await,
         Route::SetTableRetention => v3::retention::set_for_table(services, head).await,
         Route::ClearTableRetention => v3::retention::clear_for_table(services, head).await,
         Route::DeleteRows => v2::delete::delete(services, head, permit, body).await,
@@ -317,6 +364,7 @@ async fn dispatch(
             v3::query_concurrency_limit::set(services, head, body).await
         }
         Route::ClearQueryConcurrencyLimit => v3::query_concurrency_limit::clear(services),
+        Route::Unbuilt(feature) => Err(Failure::not_implemented(feature)),
     }
 }
 
@@ -324,7 +372,6 @@ async fn dispatch(
 fn preflight() -> Response<ResponseBody> {
     let mut response = response::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, ANY);
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ANY);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));

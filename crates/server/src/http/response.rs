@@ -8,10 +8,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use serde::Serialize;
 
 use super::encode::WholeResult;
+use super::encode::compression::{COMPRESSED_BYTES_MIN, Coding};
 use super::error::CallSummary;
 use super::metrics::Meter;
 use crate::Error;
@@ -173,6 +176,35 @@ pub(crate) fn typed(
     let value = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, value);
     response
+}
+
+/// A response of 200 with a body of JSON.
+pub(crate) fn json(body: &impl Serialize) -> Result<Response<ResponseBody>, Error> {
+    let text = serde_json::to_vec(body)
+        .map_err(|fault| Error::internal("cannot encode the answer").with_source(fault))?;
+    Ok(typed(
+        StatusCode::OK,
+        "application/json",
+        ResponseBody::full(text),
+    ))
+}
+
+/// A whole answer in the coding that the client likes best, when there is enough of it.
+pub(crate) fn compressed(
+    response: Response<ResponseBody>,
+    head: &Parts,
+) -> Result<Response<ResponseBody>, Error> {
+    let (mut parts, body) = response.into_parts();
+    let vary = HeaderValue::from_name(ACCEPT_ENCODING);
+    parts.headers.insert(VARY, vary);
+    let body = match (body.content, Coding::of(&head.headers)) {
+        (Content::Whole(bytes), Some(coding)) if bytes.len() >= COMPRESSED_BYTES_MIN => {
+            parts.headers.insert(CONTENT_ENCODING, coding.header());
+            ResponseBody::full(coding.pack_whole(&bytes)?)
+        }
+        (content, _) => ResponseBody::of(content),
+    };
+    Ok(Response::from_parts(parts, body))
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use server::{AskedMemory, Config, Node, ObjectStoreKind, QuerySettings, TokenSettings};
+use server::{
+    AskedMemory, ClientLimits, Config, Node, ObjectStoreKind, QuerySettings, TokenSettings,
+};
 use tokio::net::TcpStream;
 
 /// Settings for tests: memory store, free port, no tokens.
@@ -23,6 +25,7 @@ pub(crate) fn config() -> Config {
         tokens: TokenSettings::default(),
         tls: None,
         max_http_request_bytes: 10 << 20,
+        clients: ClientLimits::default(),
         wal_flush_interval: Duration::from_millis(10),
         wal_snapshot_size: 600,
         wal_replay_fail_on_error: false,

@@ -16,12 +16,19 @@ mod flight_queries;
 
 mod grafana;
 
+mod hostile;
+
+mod inventory;
+
 mod lifecycle;
 
 mod load;
 
 mod logs;
 
+mod metrics_reference;
+
 mod queries;
 
+#[path = "../../../../compat/scenario.rs"]
 mod scenario;

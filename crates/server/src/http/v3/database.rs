@@ -21,7 +21,7 @@ use crate::http::body::{from_json, require_json};
 use crate::http::encode::Format;
 use crate::http::encode::compression::Coding;
 use crate::http::error::Failure;
-use crate::http::response::{ResponseBody, empty};
+use crate::http::response::{ResponseBody, empty, json};
 use crate::http::{Services, parameters};
 use crate::{Error, ErrorKind, duration};
 
@@ -124,6 +124,29 @@ pub(crate) async fn delete(
         .shielded(async move { catalog.delete_database(&parameters.db, when).await })
         .await??;
     Ok(empty(StatusCode::OK))
+}
+
+/// `POST …/undelete`: brings a deleted database back before its data goes.
+pub(crate) async fn undelete(
+    services: &Services,
+    head: &Parts,
+    permit: Permit<'_>,
+    body: Incoming,
+) -> Result<Response<ResponseBody>, Failure> {
+    #[derive(Deserialize)]
+    struct Fields {
+        db: String,
+        #[serde(rename = "as")]
+        wanted: Option<String>,
+    }
+    require_json(&head.headers)?;
+    let fields: Fields = from_json(&services.read_body(head, body).await?)?;
+    permit.undelete_database(&services.catalog.snapshot(), &fields.db)?;
+    let name = services
+        .catalog
+        .undelete_database(&fields.db, fields.wanted.as_deref())
+        .await?;
+    Ok(json(&serde_json::json!({ "db": &*name }))?)
 }
 
 /// Table by table, so a failure leaves some of them done; to ask again does the rest.

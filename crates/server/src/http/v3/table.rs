@@ -16,7 +16,7 @@ use crate::Error;
 use crate::authorization::{Permit, Reach};
 use crate::http::body::{from_json, require_json};
 use crate::http::error::Failure;
-use crate::http::response::{ResponseBody, empty};
+use crate::http::response::{ResponseBody, empty, json};
 use crate::http::{Services, parameters};
 
 /// A column's name and type in a request.
@@ -148,6 +148,31 @@ pub(crate) async fn delete(
     Ok(empty(StatusCode::OK))
 }
 
+/// `POST …/undelete`: brings a deleted table back before its data goes.
+pub(crate) async fn undelete(
+    services: &Services,
+    head: &Parts,
+    permit: Permit<'_>,
+    body: Incoming,
+) -> Result<Response<ResponseBody>, Failure> {
+    #[derive(Deserialize)]
+    struct Fields {
+        db: String,
+        table: String,
+        #[serde(rename = "as")]
+        wanted: Option<String>,
+    }
+    require_json(&head.headers)?;
+    let fields: Fields = from_json(&services.read_body(head, body).await?)?;
+    permit.undelete_table(&services.catalog.snapshot(), &fields.db, &fields.table)?;
+    let name = services
+        .catalog
+        .undelete_table(&fields.db, &fields.table, fields.wanted.as_deref())
+        .await?;
+    let brought = serde_json::json!({ "db": fields.db, "table": &*name });
+    Ok(json(&brought)?)
+}
+
 /// A database whose rows can be deleted. Errors: those of the catalog for one that is unknown, deleted or the server's own.
 pub(super) fn live_database(services: &Services, name: &str) -> Result<Arc<Database>, Error> {
     let snapshot = services.catalog.snapshot();
@@ -155,7 +180,7 @@ pub(super) fn live_database(services: &Services, name: &str) -> Result<Arc<Datab
         .database_named(name)
         .ok_or_else(|| not_found(name))?;
     if database.is_internal() {
-        return Err(Error::internal("cannot modify internal db"));
+        return Err(Error::invalid("cannot modify internal db"));
     }
     if database.is_deleted() {
         return Err(already_deleted(name));

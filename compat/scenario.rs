@@ -1,16 +1,39 @@
 //! Scenario files: requests and expected responses as text (the format is described in `compat/README.md`).
+//!
+//! [`Scenario`] gives one request after the other and checks what came back; whoever runs it brings the server and carries the requests.
+//! The tests of `server` do that inside of their process, those of `cli` with the binary. Not here: HTTP.
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Request;
-use server::{AuthorizationExempt, Config, Node};
-
-use crate::client::{Answer, config, send, start};
-
 /// Stands for any text in an expected header or body.
 const ANYTHING: char = '…';
+
+/// One to be sent.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+/// What came back; names of headers in lower case.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
 
 /// Lines that begin alike, without their marks, and where they begin.
 struct Block {
@@ -19,60 +42,89 @@ struct Block {
     lines: Vec<String>,
 }
 
-/// Runs every exchange of a scenario against a node of its own.
-pub(crate) async fn run(name: &str, text: &str) {
-    let blocks = blocks(name, text);
-    let mut settings = Config {
-        without_auth: false,
-        ..config()
-    };
-    for block in blocks.iter().filter(|block| block.mark == 's') {
-        for line in &block.lines {
-            apply_settings(&mut settings, line);
-        }
-    }
-    let node = start(settings).await;
-    let mut names = HashMap::new();
-    let mut request = None;
-    let mut answer = None;
-    for block in blocks {
-        let place = format!("{name}:{}", block.line_number);
-        let lines: Vec<String> = block
-            .lines
-            .iter()
-            .map(|line| fill_in(line, &names))
-            .collect();
-        match block.mark {
-            '>' => request = Some(build_request(&place, &lines)),
-            '<' => {
-                let request = request
-                    .take()
-                    .unwrap_or_else(|| panic!("{place}: no request"));
-                let found = send_to(&node, request).await;
-                check(&place, &lines, &found);
-                answer = Some(found);
-            }
-            'l' => {
-                let found = answer
-                    .as_ref()
-                    .unwrap_or_else(|| panic!("{place}: no answer"));
-                remember(&place, &lines, found, &mut names);
-            }
-            _ => {}
-        }
-    }
-    assert!(
-        request.is_none(),
-        "{name}: the last request has no response"
-    );
-    node.stop().await.expect("the node stops");
+/// A conversation, and how far it has come.
+pub(crate) struct Scenario {
+    name: String,
+    blocks: std::vec::IntoIter<Block>,
+    settings: Vec<(String, String)>,
+    /// Values of earlier answers.
+    names: HashMap<String, String>,
+    answer: Option<Answer>,
+    asked: bool,
 }
 
-async fn send_to(node: &Node, request: Request<Full<Bytes>>) -> Answer {
-    send(node, request).await
+impl Scenario {
+    pub(crate) fn parse(name: &str, text: &str) -> Self {
+        let mut settings = Vec::new();
+        let mut blocks = Vec::new();
+        for block in blocks_of(name, text) {
+            if block.mark != 's' {
+                blocks.push(block);
+                continue;
+            }
+            for word in block.lines.iter().flat_map(|line| line.split_whitespace()) {
+                let (key, value) = word
+                    .split_once('=')
+                    .unwrap_or_else(|| panic!("{name}: setting `{word}`"));
+                settings.push((key.to_string(), value.to_string()));
+            }
+        }
+        Self {
+            name: name.to_string(),
+            blocks: blocks.into_iter(),
+            settings,
+            names: HashMap::new(),
+            answer: None,
+            asked: false,
+        }
+    }
+
+    /// How the server has to be set up.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// The next request; `None` at the end. The answer to the one before has to have been checked.
+    pub(crate) fn next_request(&mut self) -> Option<Request> {
+        assert!(!self.asked, "{}: a request has no response", self.name);
+        loop {
+            let (place, mark, lines) = self.next_block()?;
+            match mark {
+                '>' => {
+                    self.asked = true;
+                    return Some(request_of(&place, &lines));
+                }
+                'l' => {
+                    let found = self
+                        .answer
+                        .as_ref()
+                        .unwrap_or_else(|| panic!("{place}: no answer"));
+                    remember(&place, &lines, found, &mut self.names);
+                }
+                _ => panic!("{place}: no request"),
+            }
+        }
+    }
+
+    pub(crate) fn check(&mut self, answer: Answer) {
+        let next = self.next_block();
+        let Some((place, '<', lines)) = next else {
+            panic!("{}: the last request has no response", self.name);
+        };
+        check(&place, &lines, &answer);
+        self.answer = Some(answer);
+        self.asked = false;
+    }
+
+    fn next_block(&mut self) -> Option<(String, char, Vec<String>)> {
+        let block = self.blocks.next()?;
+        let place = format!("{}:{}", self.name, block.line_number);
+        let filled = block.lines.iter().map(|line| fill_in(line, &self.names));
+        Some((place, block.mark, filled.collect()))
+    }
 }
 
-fn blocks(name: &str, text: &str) -> Vec<Block> {
+fn blocks_of(name: &str, text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut previous = ' ';
     for (at, line) in text.lines().enumerate() {
@@ -103,47 +155,24 @@ fn blocks(name: &str, text: &str) -> Vec<Block> {
     blocks
 }
 
-fn apply_settings(settings: &mut Config, line: &str) {
-    for setting in line.split_whitespace() {
-        match setting.split_once('=') {
-            Some(("auth", "off")) => settings.without_auth = true,
-            Some(("databases", limit)) => {
-                settings.limits.databases = limit.parse().expect("a number");
-            }
-            Some(("request_bytes", limit)) => {
-                settings.max_http_request_bytes = limit.parse().expect("a number");
-            }
-            Some(("exempt", names)) => {
-                let exempt = names.split(',').map(|name| match name {
-                    "health" => AuthorizationExempt::Health,
-                    "ping" => AuthorizationExempt::Ping,
-                    "metrics" => AuthorizationExempt::Metrics,
-                    other => panic!("unknown exemption {other}"),
-                });
-                settings.disable_authz = exempt.collect();
-            }
-            _ => panic!("unknown setting {setting}"),
-        }
-    }
-}
-
 /// `METHOD PATH`, headers, an empty line, a body.
-fn build_request(place: &str, lines: &[String]) -> Request<Full<Bytes>> {
-    let (method, path) = lines[0]
+fn request_of(place: &str, lines: &[String]) -> Request {
+    let (method, target) = lines[0]
         .split_once(' ')
         .unwrap_or_else(|| panic!("{place}: no method and path"));
-    let mut request = Request::builder().method(method).uri(path);
     let (headers, body) = split_at_empty(&lines[1..]);
-    for header in headers {
+    let headers = headers.iter().map(|header| {
         let (name, value) = header
             .split_once(": ")
             .unwrap_or_else(|| panic!("{place}: cannot read header `{header}`"));
-        request = request.header(name, value);
+        (name.to_string(), value.to_string())
+    });
+    Request {
+        method: method.to_string(),
+        target: target.to_string(),
+        headers: headers.collect(),
+        body: body.map(|lines| lines.join("\n")).unwrap_or_default(),
     }
-    let body = body.map(|lines| lines.join("\n")).unwrap_or_default();
-    request
-        .body(Full::new(Bytes::from(body)))
-        .unwrap_or_else(|fault| panic!("{place}: {fault}"))
 }
 
 /// A status, headers that must (or with `!` must not) be there, an empty line, the whole body.
@@ -154,16 +183,14 @@ fn check(place: &str, lines: &[String], answer: &Answer) {
         answer.headers,
         answer.text()
     );
-    assert_eq!(lines[0], answer.status.as_str(), "{shown}");
+    assert_eq!(lines[0], answer.status.to_string(), "{shown}");
     let (headers, body) = split_at_empty(&lines[1..]);
     for header in headers {
         match header.split_once(": ") {
             Some((name, expected)) => {
-                let found = answer
-                    .headers
-                    .get(name)
-                    .map(|value| value.to_str().expect("text"));
-                let matches = found.is_some_and(|found| like(expected, found));
+                let matches = answer
+                    .header(name)
+                    .is_some_and(|found| like(expected, found));
                 assert!(matches, "expected header `{header}`\n{shown}");
             }
             None => {
@@ -171,7 +198,7 @@ fn check(place: &str, lines: &[String], answer: &Answer) {
                     .strip_prefix('!')
                     .unwrap_or_else(|| panic!("{place}: `{header}`"));
                 assert!(
-                    !answer.headers.contains_key(name),
+                    answer.header(name).is_none(),
                     "unexpected `{name}`\n{shown}"
                 );
             }
@@ -192,7 +219,8 @@ fn remember(place: &str, lines: &[String], answer: &Answer, names: &mut HashMap<
         let (name, key) = line
             .split_once(" = ")
             .unwrap_or_else(|| panic!("{place}: cannot read `{line}`"));
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let body: serde_json::Value =
+            serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{place}: no JSON"));
         let value = body[key]
             .as_str()
             .unwrap_or_else(|| panic!("{place}: no text `{key}`"));
