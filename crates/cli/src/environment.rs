@@ -166,8 +166,12 @@ impl Environment {
             }
             command = command.mut_arg(&id, |argument: Arg| {
                 // The help must not show the value: it may be a secret.
-                let argument = argument.required(false).hide_default_value(true);
-                argument.default_value(value)
+                let argument = argument.required(false).default_value(value);
+                // A flag shows no default anyway, and must not be told to hide it.
+                match argument.get_action().takes_values() {
+                    true => argument.hide_default_value(true),
+                    false => argument,
+                }
             });
         }
         let names: Vec<String> = command
@@ -312,6 +316,12 @@ mod tests {
                         .env("SOME_SECRET")
                         .required(true),
                 )
+                .arg(
+                    Arg::new("flag")
+                        .long("flag")
+                        .env("SOME_FLAG")
+                        .action(clap::ArgAction::SetTrue),
+                )
                 .arg(Arg::new("first").long("first").env("SOME_FIRST"))
                 .arg(Arg::new("second").long("second"))
                 .group(
@@ -320,12 +330,13 @@ mod tests {
                         .required(true),
                 ),
         );
-        let environment = environment(&[], "SOME_SECRET=hidden\nSOME_FIRST=1");
+        let environment = environment(&[], "SOME_SECRET=hidden\nSOME_FIRST=1\nSOME_FLAG=true");
         let mut command = environment.supply(command);
         let matches = command
             .try_get_matches_from_mut(["root", "leaf"])
             .expect("both requirements are met");
         let leaf = matches.subcommand_matches("leaf").expect("leaf was given");
+        assert!(leaf.get_flag("flag"));
         assert_eq!(
             leaf.get_one::<String>("secret").map(String::as_str),
             Some("hidden")

@@ -16,6 +16,8 @@ mod usage;
 
 mod transcripts;
 
+mod profiles;
+
 mod environment;
 
 mod quick_start;
