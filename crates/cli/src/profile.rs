@@ -214,7 +214,9 @@ mod tests {
     fn what_is_written_is_read_again() {
         let text =
             "current = \"a b\"\n\n[profiles.\"a b\"]\nhost = \"http://h\"\ntls_no_verify = true\n";
-        let profiles = Profiles::parse(text).ok().expect("profiles");
+        let Ok(profiles) = Profiles::parse(text) else {
+            panic!("{text}");
+        };
         assert_eq!(toml::to_string(&profiles).expect("text"), text);
         let variables = profiles.profiles["a b"].variables();
         assert_eq!(

@@ -62,7 +62,7 @@ fn section(page: &mut String, command: &Command) {
         let inner = command
             .get_subcommands()
             .any(|command| command.get_name() != "help");
-        if !inner || command.get_arguments().any(|argument| is_own(argument)) {
+        if !inner || command.get_arguments().any(is_own) {
             about(page, command);
         }
         section(page, command);
