@@ -422,6 +422,12 @@ mod tests {
                         .env("SOME_SECRET")
                         .required(true),
                 )
+                .arg(
+                    Arg::new("flag")
+                        .long("flag")
+                        .env("SOME_FLAG")
+                        .action(clap::ArgAction::SetTrue),
+                )
                 .arg(Arg::new("first").long("first").env("SOME_FIRST"))
                 .arg(Arg::new("second").long("second"))
                 .group(
@@ -430,12 +436,13 @@ mod tests {
                         .required(true),
                 ),
         );
-        let environment = environment(&[], "SOME_SECRET=hidden\nSOME_FIRST=1");
+        let environment = environment(&[], "SOME_SECRET=hidden\nSOME_FIRST=1\nSOME_FLAG=true");
         let mut command = environment.supply(command);
         let matches = command
             .try_get_matches_from_mut(["root", "leaf"])
             .expect("both requirements are met");
         let leaf = matches.subcommand_matches("leaf").expect("leaf was given");
+        assert!(leaf.get_flag("flag"));
         assert_eq!(
             leaf.get_one::<String>("secret").map(String::as_str),
             Some("hidden")

@@ -296,7 +296,12 @@ pub(crate) fn uses_profile(line: &[OsString]) -> bool {
         "serve",
     ];
     let tree = Arguments::command();
-    let mut words = line.iter().skip(1).filter_map(|word| word.to_str());
+    let words = line.iter().skip(1).filter_map(|word| word.to_str());
+    let mut words = words.take_while(|word| *word != "--");
+    let asks_for_help = |word: &str| matches!(word, "-h" | "--help" | "--help-all");
+    if words.clone().any(asks_for_help) {
+        return false;
+    }
     let command = words.find(|word| *word == "help" || tree.find_subcommand(word).is_some());
     command.is_some_and(|command| !ALONE.contains(&command))
 }
@@ -429,6 +434,8 @@ mod tests {
             ("influxdb3 --profile a query", true),
             ("influxdb3 q SELECT", true),
             ("influxdb3 help query", false),
+            ("influxdb3 query --help", false),
+            ("influxdb3 write -d a -- -h", true),
         ] {
             let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(uses_profile(&line), expected, "{line:?}");

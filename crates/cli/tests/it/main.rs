@@ -21,6 +21,8 @@ mod usage;
 
 mod transcripts;
 
+mod profiles;
+
 mod environment;
 
 mod options;

@@ -1,6 +1,8 @@
 //! `show tokens`: the listing, for administrators (spec/auth-tokens.md §11). `show token`: the token that is presented itself, for
 //! everybody: its name, what it may do, when it ends.
 
+use std::path::PathBuf;
+
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -43,6 +45,10 @@ pub(crate) struct SelfOptions {
     /// How to print what is known of the token
     #[arg(long, value_enum, default_value_t = SelfFormat::Text)]
     format: SelfFormat,
+
+    /// Write it to this file instead of the standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 impl SelfOptions {
@@ -52,8 +58,11 @@ impl SelfOptions {
         let response = client.send(Method::GET, &path, &[], Body::Empty).await?;
         let told: Map<String, Value> = response.json().await?;
         match self.format {
-            SelfFormat::Text => output::print(text(&told)),
-            SelfFormat::Json => output::print(format_args!("{:#}", Value::Object(told))),
+            SelfFormat::Text => output::print_to(self.output.as_deref(), &text(&told)),
+            SelfFormat::Json => {
+                let object = format!("{:#}", Value::Object(told));
+                output::print_to(self.output.as_deref(), &object)
+            }
         }
     }
 }
