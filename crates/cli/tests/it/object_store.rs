@@ -1,5 +1,6 @@
 //! The binary over a bucket, with real S3 requests: data survives, failures of the store do no harm, two processes do not mix.
 
+use crate::harness::certificates::{Certificates, Leaf};
 use crate::harness::s3_server::{Faults, S3Server};
 use crate::harness::{Ran, Server, Setup, eventually, influxdb3};
 
@@ -64,6 +65,52 @@ fn a_bucket_keeps_what_is_written() {
     assert!(bucket.keys("/probe/").is_empty(), "the probe cleans up");
     let server = Server::start(setup(&bucket, &[]));
     assert_eq!(rows(&server), (written, written * (written - 1) / 2));
+}
+
+#[test]
+fn a_bucket_behind_tls() {
+    let certificates = Certificates::new();
+    let bucket = S3Server::start_over_tls(&certificates);
+    let authority = certificates.file("authority.pem");
+    let trusting = ["--object-store-tls-ca", authority.as_str()];
+    let unknown = "UnknownIssuer";
+
+    let server = Server::start(setup(&bucket, &trusting));
+    server.write("db", "second", "m f=1i 1");
+    server.kill();
+    let server = Server::start(setup(&bucket, &["--object-store-tls-allow-insecure"]));
+    assert_eq!(rows(&server), (1, 1));
+    server.stop();
+    let told = check(&bucket, &trusting).succeeded();
+    assert!(told.lines().all(|line| line.starts_with("ok ")), "{told}");
+
+    // Nobody's authority, and one that has signed nothing here.
+    let hurried = ["--object-store-max-retries", "0"];
+    let log = Server::launch(&setup(&bucket, &hurried)).expect_err("refused");
+    assert!(log.contains(unknown), "{log}");
+    let others = Certificates::new();
+    let stranger = others.file("authority.pem");
+    let options = ["--object-store-tls-ca", stranger.as_str()];
+    let ran = check(&bucket, &[&options[..], &hurried].concat());
+    assert_eq!(ran.code, 1, "{ran:?}");
+    // It bears the same name, so that its signature is tried.
+    assert!(ran.stdout.contains("BadSignature"), "{ran:?}");
+}
+
+#[test]
+fn a_bucket_whose_certificate_has_ended() {
+    let certificates = Certificates::new();
+    certificates.install(Leaf::Expired);
+    let bucket = S3Server::start_over_tls(&certificates);
+    let authority = certificates.file("authority.pem");
+    let options = [
+        "--object-store-tls-ca",
+        authority.as_str(),
+        "--object-store-max-retries",
+        "0",
+    ];
+    let log = Server::launch(&setup(&bucket, &options)).expect_err("refused");
+    assert!(log.contains("certificate expired"), "{log}");
 }
 
 #[test]

@@ -64,11 +64,24 @@ pub fn in_folder(folder: &FilePath) -> Result<Store, Error> {
 
 /// Turns a store failure into our error, naming the object.
 pub fn store_error(action: &str, path: &Path, cause: StoreError) -> Error {
-    let message = format!("cannot {action} object {path}");
+    let message = match untold(&cause) {
+        Some(reason) => format!("cannot {action} object {path} ({reason})"),
+        None => format!("cannot {action} object {path}"),
+    };
     match cause {
         StoreError::NotFound { .. } => Error::not_found(message),
         StoreError::AlreadyExists { .. } => Error::conflict(message),
         _ => Error::unavailable(message),
     }
     .with_source(cause)
+}
+
+/// The reason below a failure that its own words leave out, such as that the store's certificate is not trusted.
+fn untold(cause: &StoreError) -> Option<String> {
+    let mut fault: &dyn std::error::Error = cause;
+    while let Some(source) = fault.source() {
+        fault = source;
+    }
+    let reason = fault.to_string();
+    (!cause.to_string().contains(&reason)).then_some(reason)
 }

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
 
 /// What a certificate of [`Certificates::sign`] is for.
@@ -95,6 +96,19 @@ impl Certificates {
             "--tls-key".to_string(),
             self.file("server.key"),
         ]
+    }
+
+    /// A server of the test's own with the installed certificate.
+    pub(crate) fn server(&self) -> ServerConfig {
+        let certificate = CertificateDer::from_pem_file(self.path("server.pem"));
+        let key = PrivateKeyDer::from_pem_file(self.path("server.key"));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions that exist")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.expect("PEM")], key.expect("PEM"))
+            .expect("a key that belongs to the certificate")
     }
 
     /// A client that speaks these versions and protocols, and trusts the authority.

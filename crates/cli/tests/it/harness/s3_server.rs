@@ -19,6 +19,9 @@ use s3s::dto::{
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use std::sync::Mutex;
+use tokio_rustls::TlsAcceptor;
+
+use super::certificates::Certificates;
 
 const ACCESS_KEY: &str = "access";
 const SECRET_KEY: &str = "hunter2";
@@ -43,6 +46,7 @@ pub(crate) struct Faults {
 pub(crate) struct S3Server {
     bucket: Arc<Bucket>,
     address: SocketAddr,
+    is_secure: bool,
     // Held for its threads, which end with it.
     _runtime: tokio::runtime::Runtime,
 }
@@ -56,6 +60,16 @@ struct Bucket {
 
 impl S3Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Over TLS, with the certificate of a server that the authority has signed.
+    pub(crate) fn start_over_tls(certificates: &Certificates) -> Self {
+        Self::start_with(Some(TlsAcceptor::from(Arc::new(certificates.server()))))
+    }
+
+    fn start_with(tls: Option<TlsAcceptor>) -> Self {
+        let is_secure = tls.is_some();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -73,24 +87,35 @@ impl S3Server {
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
+                let tls = tls.clone();
                 handle.spawn(async move {
                     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    // A client that goes away is not this server's concern.
-                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                    // A client that goes away, or does not trust it, is not this server's concern.
+                    let _ = match tls {
+                        None => server.serve_connection(TokioIo::new(stream), service).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => {
+                                server.serve_connection(TokioIo::new(stream), service).await
+                            }
+                            Err(_) => return,
+                        },
+                    };
                 });
             }
         });
         Self {
             bucket,
             address,
+            is_secure,
             _runtime: runtime,
         }
     }
 
     /// The options that lead a command to this bucket.
     pub(crate) fn options(&self) -> Vec<String> {
-        let endpoint = format!("http://{}/", self.address);
-        [
+        let scheme = if self.is_secure { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}/", self.address);
+        let mut options = vec![
             "--object-store",
             "s3",
             "--bucket",
@@ -99,12 +124,13 @@ impl S3Server {
             ACCESS_KEY,
             "--aws-secret-access-key",
             SECRET_KEY,
-            "--aws-allow-http",
             "--aws-endpoint",
             &endpoint,
-        ]
-        .map(str::to_string)
-        .to_vec()
+        ];
+        if !self.is_secure {
+            options.push("--aws-allow-http");
+        }
+        options.into_iter().map(str::to_string).collect()
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
