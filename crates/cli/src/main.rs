@@ -18,6 +18,8 @@ mod client;
 
 mod output;
 
+mod table;
+
 mod logging;
 
 mod duration;

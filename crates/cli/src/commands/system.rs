@@ -55,6 +55,10 @@ struct TableOptions {
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     format: Format,
 
+    /// Let tables be wider than the terminal
+    #[arg(long)]
+    wide: bool,
+
     // Its short form would be that of the order.
     /// Write the result to this file instead of the standard output
     #[arg(long, value_name = "FILE")]
@@ -82,6 +86,10 @@ struct SummaryOptions {
     /// How to render the rows
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     format: Format,
+
+    /// Let tables be wider than the terminal
+    #[arg(long)]
+    wide: bool,
 
     /// The most rows to print of each table; 0 for all
     #[arg(short, long, default_value_t = 10, value_name = "LIMIT")]
@@ -122,6 +130,7 @@ impl Asked {
         let output = OutputOptions {
             format: options.format,
             output: options.output,
+            wide: options.wide,
         };
         output.check()?;
         let response = match self.client.sql(&self.database, &sql, output.format).await {
@@ -141,6 +150,7 @@ impl Asked {
         let output = OutputOptions {
             format: options.format,
             output: None,
+            wide: options.wide,
         };
         for name in self.names().await? {
             output::print(format_args!("{name} summary:"))?;
