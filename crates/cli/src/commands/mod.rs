@@ -83,7 +83,7 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Run a query
     #[command(visible_alias = "q")]
-    Query(query::Options),
+    Query(Box<query::Options>),
     /// Replace something secret
     #[command(subcommand)]
     Regenerate(Regenerate),
@@ -100,7 +100,7 @@ pub(crate) enum Command {
     Update(Update),
     /// Write line protocol
     #[command(visible_alias = "w")]
-    Write(write::Options),
+    Write(Box<write::Options>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -258,7 +258,7 @@ impl Command {
             Self::Show(Show::Tokens(options)) => ("Show", options.run().await),
             Self::Update(Update::Database(options)) => ("Update", options.run().await),
             Self::Update(Update::Table(options)) => ("Update", options.run().await),
-            Self::Write(options) => ("Write", options.run().await),
+            Self::Write(options) => ("Write", options.run(environment).await),
         };
         match result {
             Ok(()) => Ok(ExitCode::SUCCESS),
