@@ -364,7 +364,8 @@ impl Options {
             anyhow::bail!("{faulty} of {} lines are wrong", sound + faulty);
         }
         if !self.quiet {
-            output::complain(format_args!("  {sound} lines, nothing wrong with them"));
+            let lines = progress::counted(sound, "line", "lines");
+            output::complain(format_args!("  {lines}, nothing is wrong"));
         }
         Ok(())
     }

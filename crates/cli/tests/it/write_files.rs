@@ -257,7 +257,7 @@ fn a_dry_run_tells_where_lines_are_wrong() {
     let ran = write(nowhere, folder.path(), &["--dry-run", "cpu a=1"], b"");
     assert_eq!(
         (ran.code, ran.stderr.as_str()),
-        (0, "  1 lines, nothing wrong with them\n")
+        (0, "  1 line, nothing is wrong\n")
     );
 }
 

@@ -92,8 +92,8 @@ pub(crate) fn summary(view: &View) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
     let written = &view.statistics;
     let mut text = format!(
-        "{} lines, {}, in {} ({:.0} lines/s, {}/s)",
-        written.lines,
+        "{}, {}, in {} ({:.0} lines/s, {}/s)",
+        counted(written.lines, "line", "lines"),
         size(written.bytes),
         humantime::format_duration(elapsed),
         written.lines as f64 / seconds,
@@ -117,7 +117,7 @@ pub(crate) fn summary(view: &View) -> String {
     text
 }
 
-fn counted(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
@@ -189,6 +189,16 @@ mod tests {
 
     #[test]
     fn the_summary() {
+        let one = View {
+            statistics: Statistics {
+                requests: 1,
+                lines: 1,
+                bytes: 9,
+            },
+            sources: 1,
+            ..view()
+        };
+        assert!(summary(&one).starts_with("1 line, 9B, in "));
         assert_eq!(
             summary(&view()),
             "1234567 lines, 3.00MiB, in 12s 345ms (100005 lines/s, 248.84KiB/s), 1 of 3 files"

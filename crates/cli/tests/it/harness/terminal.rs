@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::{eventually, wait};
+use super::{PATIENCE, wait};
 
 /// A session; ends with its guard.
 #[derive(Debug)]
@@ -80,10 +81,18 @@ impl Terminal {
                 .find(text)
                 .map(|at| seen + at + text.len())
         };
-        eventually(&format!("{text:?} on the screen"), || {
-            found().is_some() || std::thread::panicking()
-        });
-        let end = found().expect("it has just appeared");
+        let deadline = Instant::now() + PATIENCE;
+        let end = loop {
+            if let Some(end) = found() {
+                break end;
+            }
+            let screen = &self.screen()[seen..];
+            assert!(
+                Instant::now() < deadline,
+                "no {text:?} on the screen: {screen:?}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        };
         self.seen = end;
         self.screen()[seen..end].to_string()
     }
