@@ -6,10 +6,13 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use reqwest::{Certificate, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -133,7 +136,7 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 /// What a request carries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Body {
     Empty,
     Json(Value),
@@ -242,6 +245,19 @@ impl Client {
         headers: &[(HeaderName, &str)],
         body: Body,
     ) -> Result<Response, ClientError> {
+        let sent = self.try_once(method, path, parameters, headers, body).await;
+        sent.map_err(|failed| failed.error)
+    }
+
+    /// As [`Client::send_with`], for those who may try again.
+    pub(crate) async fn try_once(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+        headers: &[(HeaderName, &str)],
+        body: Body,
+    ) -> Result<Response, FailedRequest> {
         let mut url = self
             .base
             .join(path)
@@ -282,6 +298,7 @@ impl Client {
         if response.status().is_success() {
             return Ok(Response(response));
         }
+        let retry_after = retry_after(&response);
         let mut error = api_error(response).await;
         if let ClientError::ApiError {
             code: 401, message, ..
@@ -290,8 +307,30 @@ impl Client {
         {
             message.push_str(NO_TOKEN);
         }
-        Err(error)
+        Err(FailedRequest { error, retry_after })
     }
+}
+
+/// A request without a result, and how long the server asks to wait before the next.
+#[derive(Debug)]
+pub(crate) struct FailedRequest {
+    pub(crate) error: ClientError,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl From<ClientError> for FailedRequest {
+    fn from(error: ClientError) -> Self {
+        Self {
+            error,
+            retry_after: None,
+        }
+    }
+}
+
+/// In seconds; a date, which nobody here sends, says nothing.
+fn retry_after(response: &reqwest::Response) -> Option<Duration> {
+    let told = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    told.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// An answer with a success status.

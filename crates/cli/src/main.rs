@@ -28,6 +28,8 @@ mod listing;
 
 mod exit_codes;
 
+mod table;
+
 mod logging;
 
 mod duration;

@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use crate::client::{Client, ClientError};
 use crate::environment::Environment;
+use crate::table;
 
 /// Where a server tells of itself as a whole.
 pub(crate) const INTERNAL_DATABASE: &str = "_internal";
@@ -52,6 +53,10 @@ pub(crate) struct OutputOptions {
     /// Write the result to this file instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<std::path::PathBuf>,
+
+    /// Let tables be wider than the terminal
+    #[arg(long)]
+    pub(crate) wide: bool,
 }
 
 impl OutputOptions {
@@ -63,6 +68,13 @@ impl OutputOptions {
             );
         }
         Ok(())
+    }
+
+    /// How wide a table may be; `None` when it is to be passed on as it comes.
+    fn table_width(&self) -> Option<usize> {
+        let is_seen = self.format == Format::Pretty && !self.wide && io::stdout().is_terminal();
+        let size = is_seen.then(|| terminal_size::terminal_size_of(io::stdout()));
+        size.flatten().map(|(width, _)| usize::from(width.0))
     }
 
     /// Prints what a statement finds in a database.
@@ -87,7 +99,23 @@ impl OutputOptions {
             None if self.format == Format::Parquet => {
                 unless_reader_left(copy_stream(body, &mut io::stdout()).await?)
             }
-            None => copy_line(body).await,
+            None => match self.table_width() {
+                Some(width) => {
+                    let mut table = Vec::new();
+                    // Memory takes everything.
+                    let _ = copy_stream(body, &mut table).await?;
+                    print(table::fit(&String::from_utf8_lossy(&table), width))
+                }
+                None => copy_line(body).await,
+            },
+        }
+    }
+
+    /// A table as it fits where it goes.
+    pub(crate) fn fitted(&self, table: String) -> String {
+        match self.table_width() {
+            Some(width) if self.output.is_none() => table::fit(&table, width),
+            _ => table,
         }
     }
 }
@@ -149,6 +177,12 @@ pub(crate) fn print_to(path: Option<&Path>, text: &str) -> anyhow::Result<()> {
 /// One line that is not a result. Nobody is told when even this cannot be written.
 pub(crate) fn complain(line: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Puts a line that is no result in the place of the one before; it stays until the next such line, or an empty one.
+pub(crate) fn redraw(line: impl fmt::Display) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "\r{line}\u{1b}[K").and_then(|()| stderr.flush());
 }
 
 /// A warning before logging is set up (spec/cli.md §1.4).
@@ -225,6 +259,13 @@ impl Style {
         }
     }
 
+    /// The same for what goes to stderr.
+    pub(crate) fn of_stderr(environment: &Environment) -> Self {
+        Self {
+            enabled: io::stderr().is_terminal() && !environment.refuses_color(),
+        }
+    }
+
     pub(crate) fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
@@ -239,6 +280,10 @@ impl Style {
 
     pub(crate) fn alarming(self, text: &str) -> String {
         self.wrap("1;31", text)
+    }
+
+    pub(crate) fn good(self, text: &str) -> String {
+        self.wrap("32", text)
     }
 
     fn wrap(self, code: &str, text: &str) -> String {

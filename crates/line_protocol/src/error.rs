@@ -5,13 +5,25 @@
 
 use std::fmt;
 
+use crate::lexer;
+
 /// Why a line was rejected; displays as the message of spec/write-and-storage.md §3.6.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(pub(crate) String);
+pub struct Error {
+    pub(crate) message: String,
+    pub(crate) at: usize,
+}
+
+impl Error {
+    /// Where the fault is: bytes from the first character of the line that is not indentation.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+}
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.message)
     }
 }
 
@@ -76,7 +88,8 @@ const CONTEXT_MAX_CHARACTERS: usize = 10;
 impl Fault {
     /// The message for this fault in `text`, the line from its series to its end.
     pub(crate) fn explain(self, text: &str) -> Error {
-        Error(match self {
+        let at = self.at(text);
+        let message = match self {
             Self::NoMeasurement => "Invalid measurement was provided".to_owned(),
             Self::NoSpace { at } => {
                 let found = match &text[at..] {
@@ -115,7 +128,25 @@ impl Fault {
                     .to_owned()
             }
             Self::TooLong => "String is greater than 1MB".to_owned(),
-        })
+        };
+        Error { message, at }
+    }
+
+    /// Where in `text` the fault is; at its start when that is not known.
+    fn at(self, text: &str) -> usize {
+        match self {
+            Self::NoSpace { at }
+            | Self::NoTagKey { at }
+            | Self::NoTagEquals { at }
+            | Self::NoTagValue { at }
+            | Self::Trailing { at }
+            | Self::Integer { start: at, .. }
+            | Self::Unsigned { start: at, .. }
+            | Self::Float { start: at, .. }
+            | Self::Timestamp { start: at, .. } => at,
+            Self::NoFields => lexer::series_end(text.as_bytes(), 0).unwrap_or(0),
+            Self::NoMeasurement | Self::EndsWithBackslash | Self::TooLong => 0,
+        }
     }
 }
 

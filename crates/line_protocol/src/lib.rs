@@ -16,10 +16,13 @@ mod line;
 mod precision;
 mod series;
 
+mod span;
+
 pub use error::{Error, Rejected};
 pub use line::{Field, Line, Name, Parser, Value};
 pub use precision::Precision;
 pub use series::{Measurement, Series};
+pub use span::{next_span, spans_end};
 
 /// The longest element (name, tag value or string field value) taken, in bytes after its escapes are resolved
 /// (spec/write-and-storage.md §3.5).

@@ -48,10 +48,13 @@ pub(crate) fn read(content: &str) -> Result<(Series<'_>, usize), Error> {
     let (series, end) = read_names(content).map_err(|fault| fault.explain(content))?;
     match first_repeated(&series.tags) {
         None => Ok((series, end)),
-        Some(key) => Err(Error(format!(
-            "invalid line protocol - multiple instances of '{}' tag found",
-            key.unescape()
-        ))),
+        Some(key) => Err(Error {
+            message: format!(
+                "invalid line protocol - multiple instances of '{}' tag found",
+                key.unescape()
+            ),
+            at: 0,
+        }),
     }
 }
 

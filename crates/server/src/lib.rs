@@ -50,4 +50,4 @@ pub use config::{
 pub use memory::{AskedMemory, Memory};
 pub use node::Node;
 pub use runtime::object_store::{Secret, remote};
-pub use runtime::{Clock, Error, ErrorKind, SystemClock};
+pub use runtime::{Clock, Error, ErrorKind, Random, SystemClock};

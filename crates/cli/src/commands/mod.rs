@@ -205,7 +205,7 @@ pub(crate) enum Command {
     Ping(ping::Options),
     /// Run a query
     #[command(visible_alias = "q")]
-    Query(query::Options),
+    Query(Box<query::Options>),
     /// Replace something secret
     #[command(subcommand)]
     Regenerate(Regenerate),
@@ -243,7 +243,7 @@ pub(crate) enum Command {
     User(User),
     /// Write line protocol
     #[command(visible_alias = "w")]
-    Write(write::Options),
+    Write(Box<write::Options>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -407,7 +407,7 @@ impl Command {
             Self::Undelete(command) => ("Undelete", command.run().await),
             Self::Update(command) => ("Update", command.run().await),
             Self::User(User::RequirePasswordReset(options)) => ("User", options.run().await),
-            Self::Write(options) => ("Write", options.run().await),
+            Self::Write(options) => ("Write", options.run(environment).await),
         };
         match result {
             Ok(()) => Ok(ExitCode::SUCCESS),

@@ -1,13 +1,29 @@
-//! `query`: one statement to the server, its rows to stdout or a file (spec/cli.md §7.4).
+//! `query`: statements to the server, their rows to stdout or a file (spec/cli.md §7.4).
+//!
+//! Without a query, on a terminal, it asks for them at a prompt.
 
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use reqwest::header::HeaderName;
 use reqwest::{Method, Url};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::client::{Body, Client, ConnectionOptions, SQL_PATH};
-use crate::output::OutputOptions;
+use crate::client::{Body, Client, ClientError, ConnectionOptions, Response, SQL_PATH};
+use crate::duration;
+use crate::output::{Format, OutputOptions};
+
+mod statements;
+
+mod rows;
+
+mod completion;
+
+mod prompt;
+
+/// Tells the server how long a query may take.
+const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-query-timeout");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "lowercase")]
@@ -36,7 +52,15 @@ pub(crate) struct Options {
     #[arg(short, long, value_enum, default_value_t = Language::Sql)]
     language: Language,
 
-    /// Read the query from this file
+    /// A value for a placeholder, such as `host=a` for $host: a number, true, false, null, or else a string. May be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_parameter)]
+    parameters: Vec<(String, Value)>,
+
+    /// Stop the query when it takes longer than this
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+
+    /// Read the query from this file; several ones in SQL are separated by semicolons
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -44,23 +68,92 @@ pub(crate) struct Options {
     query: Option<String>,
 }
 
+/// `name=value`; a value that is no number, boolean, null or quoted string of JSON is a string as it stands.
+fn parse_parameter(text: &str) -> Result<(String, Value), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("must be formatted as \"name=value\"".to_string());
+    };
+    let name = name.trim().trim_start_matches('$');
+    if name.is_empty() {
+        return Err(format!("{text:?} has no name"));
+    }
+    let value = match serde_json::from_str(value) {
+        Ok(Value::Array(_) | Value::Object(_)) | Err(_) => Value::String(value.to_string()),
+        Ok(scalar) => scalar,
+    };
+    Ok((name.to_string(), value))
+}
+
+/// What stays the same from statement to statement.
+#[derive(Clone, Debug)]
+struct Question {
+    database: String,
+    path: &'static str,
+    parameters: Map<String, Value>,
+    timeout: Option<String>,
+}
+
+impl Question {
+    async fn ask(
+        &self,
+        client: &Client,
+        text: &str,
+        format: Format,
+    ) -> Result<Response, ClientError> {
+        let mut body = json!({ "db": self.database, "q": text, "format": format.wire_name() });
+        if !self.parameters.is_empty() {
+            body["params"] = Value::Object(self.parameters.clone());
+        }
+        let timeout = self.timeout.as_deref().map(|told| (TIMEOUT_HEADER, told));
+        let headers: Vec<(HeaderName, &str)> = timeout.into_iter().collect();
+        client
+            .send_with(Method::POST, self.path, &[], &headers, Body::Json(body))
+            .await
+    }
+}
+
 impl Options {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.output.check()?;
-        let path = match self.language {
-            Language::Sql => SQL_PATH,
-            Language::Influxql => "/api/v3/query_influxql",
+        let question = Question {
+            database: self.database_name.clone(),
+            path: match self.language {
+                Language::Sql => SQL_PATH,
+                Language::Influxql => "/api/v3/query_influxql",
+            },
+            parameters: self.parameters.iter().cloned().collect(),
+            timeout: self.timeout.map(duration::format),
         };
-        let body = json!({
-            "db": self.database_name,
-            "q": self.text()?,
-            "format": self.output.format.wire_name(),
-        });
         let client = Client::new(&self.connection, self.query_host.as_ref())?;
-        let response = client
-            .send(Method::POST, path, &[], Body::Json(body))
-            .await?;
-        self.output.copy(response.stream()).await
+        if self.wants_prompt() {
+            return prompt::run(&client, question, self.output).await;
+        }
+        let text = self.text()?;
+        let mut statements = vec![text.as_str()];
+        // Anything else than text on stdout has room for one result only.
+        let has_room = self.output.output.is_none() && self.output.format != Format::Parquet;
+        if self.query.is_none() && self.file.is_some() && self.language == Language::Sql && has_room
+        {
+            let found = statements::split(&text);
+            if found.len() > 1 {
+                statements = found;
+            }
+        }
+        for statement in statements {
+            let response = question.ask(&client, statement, self.output.format).await?;
+            self.output.copy(response.stream()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody sits there who has not said what to ask.
+    fn wants_prompt(&self) -> bool {
+        self.query.is_none()
+            && self.file.is_none()
+            && self.output.output.is_none()
+            && self.output.format != Format::Parquet
+            && io::stdin().is_terminal()
+            && io::stdout().is_terminal()
     }
 
     fn text(&self) -> anyhow::Result<String> {
@@ -83,5 +176,36 @@ impl Options {
             .read_to_string(&mut text)
             .map_err(|cause| anyhow::anyhow!("error reading the standard input: {cause}"))?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_scalars_or_strings() {
+        for (text, name, value) in [
+            ("host=a", "host", json!("a")),
+            ("$host=a=b", "host", json!("a=b")),
+            ("n=5", "n", json!(5)),
+            ("n=-0.5", "n", json!(-0.5)),
+            ("n=\"5\"", "n", json!("5")),
+            ("b=true", "b", json!(true)),
+            ("b=null", "b", json!(null)),
+            ("b=", "b", json!("")),
+            ("b=[1]", "b", json!("[1]")),
+        ] {
+            assert_eq!(
+                parse_parameter(text),
+                Ok((name.to_string(), value)),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            parse_parameter("host"),
+            Err("must be formatted as \"name=value\"".to_string())
+        );
+        assert_eq!(parse_parameter("=5"), Err("\"=5\" has no name".to_string()));
     }
 }

@@ -60,6 +60,10 @@ struct TableOptions {
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     format: Format,
 
+    /// Let tables be wider than the terminal
+    #[arg(long)]
+    wide: bool,
+
     // Its short form would be that of the order.
     /// Write the result to this file instead of the standard output
     #[arg(long, value_name = "FILE")]
@@ -91,6 +95,10 @@ struct SummaryOptions {
     /// Write the tables to this file instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Let tables be wider than the terminal
+    #[arg(long)]
+    wide: bool,
 
     /// The most rows to print of each table; 0 for all
     #[arg(short, long, default_value_t = 10, value_name = "LIMIT")]
@@ -137,6 +145,7 @@ impl Asked {
         let output = OutputOptions {
             format: options.format,
             output: options.output,
+            wide: options.wide,
         };
         output.check()?;
         let response = match self.client.sql(&self.database, &sql, output.format).await {
@@ -158,6 +167,11 @@ impl Asked {
                 "a summary is many tables, and parquet holds one: use `show system table`"
             );
         }
+        let output = OutputOptions {
+            format: options.format,
+            output: options.output.clone(),
+            wide: options.wide,
+        };
         let mut text = String::new();
         for name in self.names().await? {
             let sql = rows_of(&name, &[], &[], options.limit);
@@ -165,10 +179,11 @@ impl Asked {
                 .client
                 .sql(&self.database, &sql, options.format)
                 .await?;
-            text.push_str(&format!("{name} summary:\n{}\n", response.text().await?));
+            let table = output.fitted(response.text().await?);
+            text.push_str(&format!("{name} summary:\n{table}\n"));
         }
         output::print_to(
-            options.output.as_deref(),
+            output.output.as_deref(),
             text.strip_suffix('\n').unwrap_or(&text),
         )
     }

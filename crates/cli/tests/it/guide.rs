@@ -303,7 +303,12 @@ fn tls() {
 
 #[test]
 fn write() {
-    follow("write.md", 9);
+    follow("write.md", 13);
+}
+
+#[test]
+fn query() {
+    follow("query.md", 11);
 }
 
 #[test]

@@ -59,11 +59,18 @@ mod table;
 
 mod write;
 
+mod write_files;
+
+mod write_restart;
+
 mod client_libraries;
 
 mod queries;
 
 mod query;
+
+#[cfg(target_os = "linux")]
+mod prompt;
 
 mod flight_clients;
 

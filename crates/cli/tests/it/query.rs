@@ -242,3 +242,91 @@ fn a_long_result_arrives_whole() {
             .all(|(number, value)| *value == number.to_string())
     );
 }
+
+#[test]
+fn values_and_a_timeout_go_along() {
+    let server = FakeServer::answering("200 OK", "[]");
+    let folder = temporary_folder();
+    let ask = |arguments: &[&str]| {
+        let mut command = binary(folder.path());
+        command
+            .args(["query", "-d", "foo", "--host", &server.url()])
+            .args(arguments);
+        run(command, b"")
+    };
+    ask(&[
+        "--param",
+        "host=a",
+        "--param",
+        "$n=5",
+        "--timeout",
+        "1m30s",
+        "SELECT $n",
+    ])
+    .succeeded();
+    let request = &server.requests()[0];
+    assert_eq!(request.header("x-query-timeout"), Some("1m 30s"));
+    assert_eq!(
+        request.json(),
+        serde_json::json!({"db": "foo", "q": "SELECT $n", "format": "pretty", "params": {"host": "a", "n": 5}})
+    );
+    let error = ask(&["--param", "host", "SELECT"]).failed(2);
+    assert!(
+        error.contains("invalid value 'host' for '--param <NAME=VALUE>': must be formatted as"),
+        "{error}"
+    );
+    let error = ask(&["--timeout", "5", "SELECT"]).failed(2);
+    assert!(
+        error.contains("invalid value '5' for '--timeout <DURATION>'"),
+        "{error}"
+    );
+
+    // Statements of a file one after the other, those of an argument as they are.
+    std::fs::write(
+        folder.path().join("q.sql"),
+        "-- two\nSELECT ';';\nSELECT 2;\n",
+    )
+    .expect("a file");
+    assert_eq!(ask(&["-f", "q.sql"]).succeeded(), "[]\n[]\n");
+    ask(&["SELECT 1; SELECT 2"]).succeeded();
+    let asked: Vec<String> = server
+        .requests()
+        .iter()
+        .map(|request| request.json()["q"].as_str().expect("text").to_string())
+        .collect();
+    assert_eq!(
+        asked,
+        ["-- two\nSELECT ';'", "SELECT 2", "SELECT 1; SELECT 2"]
+    );
+}
+
+#[test]
+fn values_reach_placeholders_and_timeouts_the_server() {
+    let server = Server::start(Setup::memory());
+    server.write(
+        "foo",
+        "second",
+        "cpu,host=a usage=1 1\ncpu,host=b usage=2 2",
+    );
+    let sql = "SELECT usage FROM cpu WHERE host = $host AND usage > $least";
+    let arguments = [
+        "-d",
+        "foo",
+        "--format",
+        "csv",
+        "--param",
+        "host=b",
+        "--param",
+        "least=1.5",
+        sql,
+    ];
+    assert_eq!(
+        server.cli(&["query"], &arguments).succeeded(),
+        "usage\n2.0\n\n"
+    );
+    let endless = "SELECT count(*) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b WHERE a.value + b.value = 7";
+    let error = server
+        .cli(&["query"], &["-d", "foo", "--timeout", "200ms", endless])
+        .failed(1);
+    assert!(error.contains("[504 Gateway Timeout]"), "{error}");
+}

@@ -171,12 +171,21 @@ fn what_is_refused_before_any_request() {
             .copied()
             .collect();
         let error = influxdb3(&line).failed(1);
-        assert_eq!(
-            error,
-            format!("Write command failed: {expected}\n"),
-            "{arguments:?}"
-        );
+        let last = error.lines().last();
+        let expected = format!("Write command failed: {expected}");
+        assert_eq!(last, Some(expected.as_str()), "{arguments:?}");
+        let warned = error.lines().count() > 1;
+        assert_eq!(warned, arguments.contains(&"--precision"), "{error}");
     }
+}
+
+#[test]
+fn options_behind_the_line_protocol_are_warned_of() {
+    let error = influxdb3(&["write", "-d", "x", "cpu a=1", "--precision", "s"]).failed(1);
+    assert!(
+        error.starts_with("warning: --precision stands behind the line protocol "),
+        "{error}"
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 /// A request as it arrived; header names in lower case.
@@ -35,29 +37,39 @@ impl FakeServer {
     pub(crate) fn answering(status: &str, body: &str) -> Self {
         let length = body.len();
         let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
-        Self::sending(answer, false)
+        Self::sending(vec![answer], false)
+    }
+
+    /// Answers with one head after the other (`503 Service Unavailable\r\nretry-after: 1`), without a body; with the last one for ever.
+    pub(crate) fn answering_in_turn(heads: &[&str]) -> Self {
+        let answer = |head: &&str| format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n");
+        Self::sending(heads.iter().map(answer).collect(), false)
     }
 
     /// Promises more than `body` and then closes the connection.
     pub(crate) fn breaking_off_after(body: &str) -> Self {
         let length = body.len() + 1;
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
-        Self::sending(answer, true)
+        Self::sending(vec![answer], true)
     }
 
-    fn sending(answer: String, closes: bool) -> Self {
+    fn sending(answers: Vec<String>, closes: bool) -> Self {
+        let answers = Arc::new(answers);
+        let next = Arc::new(AtomicUsize::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (sender, requests) = channel();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (sender, answer) = (sender.clone(), answer.clone());
+                let (sender, answers) = (sender.clone(), Arc::clone(&answers));
+                let next = Arc::clone(&next);
                 std::thread::spawn(move || {
                     let mut stream = BufReader::new(stream);
                     while let Some(request) = read(&mut stream) {
                         // The test may have ended, or the client gone away.
                         let _ = sender.send(request);
-                        let _ = stream.get_mut().write_all(answer.as_bytes());
+                        let turn = next.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+                        let _ = stream.get_mut().write_all(answers[turn].as_bytes());
                         if closes {
                             break;
                         }

@@ -9,10 +9,15 @@ pub(crate) mod chance;
 
 pub(crate) mod fake_server;
 
+pub(crate) mod forwarder;
+
 mod grpc;
 pub(crate) mod http;
 
 pub(crate) mod s3_server;
+
+#[cfg(target_os = "linux")]
+pub(crate) mod terminal;
 
 use std::collections::BTreeSet;
 use std::io::Write;
