@@ -330,7 +330,7 @@ mod tests {
         };
         let mut patient = Patient::new(server, short, Arc::clone(&watch));
         client.write_all(b"GET").await.expect("sends");
-        patient.read(&mut [0; 64]).await.expect("reads");
+        patient.read_exact(&mut [0; 3]).await.expect("reads");
         let busy = watch.busy();
         assert!(goes_on(&mut patient).await);
         drop(busy);

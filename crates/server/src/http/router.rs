@@ -294,11 +294,7 @@ fn is_path_of(endpoint: &Endpoint, path: &str) -> bool {
         };
         match wanted {
             "{path}" => return !part.is_empty(),
-            name if name.starts_with('{') => {
-                if part.is_empty() {
-                    return false;
-                }
-            }
+            name if name.starts_with('{') && !part.is_empty() => {}
             word if word != part => return false,
             _ => {}
         }
