@@ -33,6 +33,8 @@ pub mod log;
 
 pub mod format;
 
+pub mod inspect;
+
 mod names;
 
 mod shared_map;

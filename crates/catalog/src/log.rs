@@ -319,7 +319,7 @@ fn numbered(folder: &Path, number: u64) -> Path {
 }
 
 /// The number in an object's name; `None` for what is not ours.
-fn number_of(path: &Path) -> Option<u64> {
+pub(crate) fn number_of(path: &Path) -> Option<u64> {
     let name = path.filename()?;
     let is_number = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| name.parse().ok()).flatten()

@@ -58,7 +58,7 @@ fn entries<'a>(told: &'a Value, key: &str) -> &'a [Value] {
 }
 
 /// A table with a row for each entry, in the style of the server's own.
-fn table(entries: &[Value], columns: &[&str]) -> String {
+pub(crate) fn table(entries: &[Value], columns: &[&str]) -> String {
     if entries.is_empty() {
         return "++\n++".to_string();
     }

@@ -13,6 +13,8 @@ pub mod node;
 
 pub mod verify;
 
+pub mod catalog_objects;
+
 pub mod offline_token;
 
 pub mod store;

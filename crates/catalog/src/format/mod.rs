@@ -6,7 +6,7 @@
 
 mod v1;
 
-pub use v1::{decode_checkpoint, decode_log, encode_checkpoint, encode_log};
+pub use v1::{Frame, decode_checkpoint, decode_log, encode_checkpoint, encode_log, look};
 
 #[cfg(test)]
 mod tests;

@@ -70,10 +70,30 @@ fn frame(magic: [u8; 8], payload: &impl Serialize) -> Result<Bytes, Error> {
     Ok(framed.into())
 }
 
-fn unframe<T: DeserializeOwned>(magic: [u8; 8], bytes: &[u8]) -> Result<T, Error> {
-    if field::<8>(bytes, 0)? != magic {
-        let wanted = String::from_utf8_lossy(&magic).into_owned();
-        return Err(corrupt(0, &format!("it does not begin with {wanted}")));
+/// The header of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub magic: String,
+    pub version: u32,
+    /// As it is stored.
+    pub checksum: u32,
+    /// What it should be.
+    pub computed: u32,
+    /// Of the JSON.
+    pub length_bytes: u64,
+}
+
+impl Frame {
+    pub fn is_sound(&self) -> bool {
+        self.checksum == self.computed
+    }
+}
+
+/// The header and the JSON of any object of this version, whose checksum may be wrong. Errors: `Corrupt`.
+pub fn look(bytes: &[u8]) -> Result<(Frame, &[u8]), Error> {
+    let magic: [u8; 8] = field(bytes, 0)?;
+    if ![LOG_MAGIC, CHECKPOINT_MAGIC].contains(&magic) {
+        return Err(corrupt(0, "it begins like no object of a catalog"));
     }
     let version = u32::from_le_bytes(field(bytes, VERSION_AT)?);
     if version != VERSION {
@@ -83,19 +103,37 @@ fn unframe<T: DeserializeOwned>(magic: [u8; 8], bytes: &[u8]) -> Result<T, Error
         ));
     }
     let checksum = u32::from_le_bytes(field(bytes, CHECKSUM_AT)?);
-    let length = u64::from_le_bytes(field(bytes, LENGTH_AT)?);
+    let length_bytes = u64::from_le_bytes(field(bytes, LENGTH_AT)?);
     let payload = bytes.get(PAYLOAD_AT..).unwrap_or_default();
-    if payload.len() as u64 != length {
+    if payload.len() as u64 != length_bytes {
         return Err(corrupt(
             LENGTH_AT,
             &format!(
-                "the payload should have {length} bytes and has {}",
+                "the payload should have {length_bytes} bytes and has {}",
                 payload.len()
             ),
         ));
     }
-    let computed = crc32fast::hash(bytes.get(LENGTH_AT..).unwrap_or_default());
-    if computed != checksum {
+    let frame = Frame {
+        magic: String::from_utf8_lossy(&magic).into_owned(),
+        version,
+        checksum,
+        computed: crc32fast::hash(bytes.get(LENGTH_AT..).unwrap_or_default()),
+        length_bytes,
+    };
+    Ok((frame, payload))
+}
+
+fn unframe<T: DeserializeOwned>(magic: [u8; 8], bytes: &[u8]) -> Result<T, Error> {
+    if field::<8>(bytes, 0)? != magic {
+        let wanted = String::from_utf8_lossy(&magic).into_owned();
+        return Err(corrupt(0, &format!("it does not begin with {wanted}")));
+    }
+    let (frame, payload) = look(bytes)?;
+    if !frame.is_sound() {
+        let Frame {
+            checksum, computed, ..
+        } = frame;
         return Err(corrupt(
             CHECKSUM_AT,
             &format!("the checksum should be {checksum:08x} and is {computed:08x}"),

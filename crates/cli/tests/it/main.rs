@@ -74,6 +74,8 @@ mod prompt;
 
 mod flight_clients;
 
+mod debug_catalog;
+
 mod debug_verify;
 
 mod system;

@@ -30,7 +30,7 @@ pub(crate) enum Debug {
 impl Debug {
     pub(crate) async fn run(self, environment: &Environment) -> ExitCode {
         let done = match self {
-            Self::Catalog(command) => command.run(),
+            Self::Catalog(command) => command.run(environment).await,
             Self::ObjectStoreCheck(options) => options.run(environment).await,
             Self::Verify(options) => return options.run(environment).await,
         };
