@@ -38,6 +38,8 @@ mod memory_size;
 
 mod options;
 
+mod open_files;
+
 mod signals;
 
 mod supervisor;

@@ -14,6 +14,7 @@ use crate::commands::object_store;
 use crate::environment::Environment;
 use crate::logging::{self, LogOptions};
 use crate::memory_size::{self, MemorySize};
+use crate::open_files;
 use crate::options::given::ServerOptions;
 use crate::options::settings::{Origin, Settings};
 use crate::options::table;
@@ -70,6 +71,7 @@ impl Options {
         let mut signals = Signals::new()?;
         let mut hang_ups = HangUps::new(config.tls.is_some())?;
         log_start(&settings, &config);
+        open_files::raise(config.clients.connections_max);
         let node = tokio::select! {
             started = Node::start(config) => started?,
             () = signals.received() => return Ok(()),

@@ -27,6 +27,8 @@ mod environment;
 
 mod options;
 
+mod connections;
+
 mod quick_start;
 
 mod serve;
