@@ -127,7 +127,7 @@ pub struct ClientLimits {
     pub connections_max: usize,
     /// How long a connection may be idle. Longer than the pools of common clients keep theirs, so that clients are the ones who close.
     pub idle_max: Duration,
-    /// From the first byte of a request to the end of its head, and for a TLS handshake.
+    /// From the first byte of a request to the end of its head.
     pub head_max: Duration,
     /// In each such time some of a body has to come: 4 KiB, or the rest.
     pub body_window: Duration,

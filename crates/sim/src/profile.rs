@@ -22,6 +22,8 @@ pub enum Kind {
     Wait,
     DropTable,
     DropDatabase,
+    /// A table or a database that is deleted, and brought back.
+    ThereAndBack,
     Faults,
     Crash,
     Restart,
@@ -30,7 +32,7 @@ pub enum Kind {
     Haunt,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     Kind::Write,
     Kind::Writes,
     Kind::Unsynced,
@@ -44,6 +46,7 @@ const KINDS: [Kind; 18] = [
     Kind::Wait,
     Kind::DropTable,
     Kind::DropDatabase,
+    Kind::ThereAndBack,
     Kind::Faults,
     Kind::Crash,
     Kind::Restart,
@@ -65,7 +68,7 @@ impl Kind {
             Self::Compact | Self::Delete | Self::Crash => 12,
             Self::Writes | Self::Unsynced | Self::Meanwhile | Self::Together | Self::Faults => 8,
             Self::Read | Self::Restart | Self::TakeOver => 5,
-            Self::Wait | Self::Retain => 4,
+            Self::Wait | Self::Retain | Self::ThereAndBack => 4,
             Self::DropTable | Self::DropDatabase => 2,
             // Only ever one process haunts.
             Self::Haunt => 30,

@@ -1,5 +1,6 @@
 //! The steps: what may happen to a node, and what the model makes of the answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::HardDelete;
@@ -14,7 +15,7 @@ use crate::model::{Operation, Point};
 use crate::node::{NODE, Node};
 use crate::points::lines;
 use crate::profile::Kind;
-use crate::reader::delete_request;
+use crate::reader::{delete_request, find};
 use crate::run::{Checked, Processes, Run, Wrong};
 
 /// Turns given to requests so that all of them reach the log's queue before its flush ends.
@@ -112,6 +113,7 @@ impl Run {
             }
             Kind::DropTable => self.drop_table(node).await,
             Kind::DropDatabase => self.drop_database(node).await,
+            Kind::ThereAndBack => self.there_and_back(node).await,
             _ => Ok(()),
         }
     }
@@ -393,6 +395,70 @@ impl Run {
         self.add(&format!(" {name} {when:?}"));
         let outcome = node.catalog.delete_database(&name, when).await;
         self.dropped(node, outcome, name, None)
+    }
+
+    /// What is deleted and brought back before its time has all that it had, whatever the node does with it meanwhile: the model
+    /// need not know.
+    async fn there_and_back(&mut self, node: &Node) -> Checked<()> {
+        let name = self.drawer().table();
+        let is_whole = self.dice.one_in(3);
+        let meanwhile = self.dice.below(4);
+        self.add(&format!(" {name} whole {is_whole} meanwhile {meanwhile}"));
+        let Some((database, table)) = find(node, &name) else {
+            self.add(" of nothing");
+            return Ok(());
+        };
+        // Otherwise it might stay deleted.
+        if self.may_fail(node) {
+            self.add(" not while things fail");
+            return Ok(());
+        }
+        let catalog = &node.catalog;
+        let deleted = match is_whole {
+            true => {
+                catalog
+                    .delete_database(&name.database, HardDelete::Default)
+                    .await
+            }
+            false => {
+                catalog
+                    .delete_table(&name.database, &name.table, HardDelete::Default)
+                    .await
+            }
+        };
+        self.healthy("a delete of what comes back", deleted)?;
+        if meanwhile & 1 == 1 {
+            self.background("persist", node, node.engine.persist().await)?;
+        }
+        if meanwhile & 2 == 2 {
+            self.background("compact", node, node.engine.compact().await)?;
+        }
+        let snapshot = node.catalog.snapshot();
+        let renamed = match is_whole {
+            true => snapshot
+                .database_by_id(database.id)
+                .map(|database| Arc::clone(&database.name)),
+            false => snapshot
+                .table_by_id(table.id)
+                .map(|(_, table)| Arc::clone(&table.name)),
+        };
+        let Some(renamed) = renamed else {
+            return Err(Wrong(format!("{name} went for good before its time")));
+        };
+        let back = match is_whole {
+            true => catalog.undelete_database(&renamed, None).await,
+            false => catalog.undelete_table(&name.database, &renamed, None).await,
+        };
+        let back = self.healthy("bringing back", back)?;
+        let former = if is_whole {
+            &name.database
+        } else {
+            &name.table
+        };
+        match *back == **former {
+            true => Ok(()),
+            false => Err(Wrong(format!("{former} came back as {back}"))),
+        }
     }
 
     fn when(&mut self) -> HardDelete {

@@ -69,7 +69,7 @@ pub(crate) static SECTIONS: &[Section] = &[
         setting("max-http-request-size", RequestSize, "Largest request body, before and after decompression").default("10485760"),
         setting("max-connections", Number(1), "Connections open at once; whoever comes beyond that is told to come again").default("10000"),
         setting("connection-idle-timeout", Duration, "How long a connection may be idle before it is closed").default("180s"),
-        setting("request-head-timeout", Duration, "From the first byte of a request to the end of its head, and for a TLS handshake").default("30s"),
+        setting("request-head-timeout", Duration, "From the first byte of a request to the end of its head").default("30s"),
         setting("request-body-stall-timeout", Duration, "In each such time some of a body has to come: 4 KiB, or the rest").default("30s"),
         setting("request-body-timeout", Duration, "For a whole body").default("15m"),
     ] },
