@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgGroup, Command};
 
 use crate::dotenv;
+use crate::line;
 use crate::options::file::{self, FileValues};
 use crate::options::given::{CONFIG_VARIABLE, is_secret};
 use crate::options::setting::{Effect, Kind, PREFIX, Setting};
@@ -90,24 +91,16 @@ impl Environment {
     }
 
     fn config_file(&self, line: &[OsString]) -> Option<PathBuf> {
-        let mut words = line.iter().skip(1).take_while(|word| *word != "--");
-        let mut command = None;
-        let mut named = None;
-        while let Some(word) = words.next() {
-            let text = word.to_string_lossy();
-            if text == "--config" {
-                named = words.next().map(PathBuf::from);
-            } else if let Some(path) = text.strip_prefix("--config=") {
-                named = Some(PathBuf::from(path));
-            } else if !text.starts_with('-') && command.is_none() {
-                command = Some(text);
-            }
-        }
+        let typed = line::value_of(line, "--config");
+        let mut words = line::words(line).filter_map(|word| word.to_str());
+        let command = words.find(|word| !word.starts_with('-') && Some(OsStr::new(word)) != typed);
         // Without a command this is a quick start; a word may also be the value of an option before it.
-        let takes_file = command.as_deref().is_none_or(|command| {
+        let takes_file = command.is_none_or(|command| {
             WITH_FILE.contains(&command) || line.iter().any(|word| word == "serve")
         });
-        let named = named.or_else(|| self.get(CONFIG_VARIABLE).map(PathBuf::from));
+        let named = typed
+            .or_else(|| self.get(CONFIG_VARIABLE))
+            .map(PathBuf::from);
         named.filter(|path| takes_file && !path.as_os_str().is_empty())
     }
 
@@ -353,6 +346,27 @@ mod tests {
         assert_eq!(environment.get("A"), Some(OsStr::new("process")));
         assert_eq!(environment.get("B"), Some(OsStr::new("file")));
         assert_eq!(environment.get("C"), None);
+    }
+
+    #[test]
+    fn which_lines_take_the_file() {
+        let environment = Environment::default();
+        for (line, expected) in [
+            ("influxdb3 serve --config a.toml", Some("a.toml")),
+            ("influxdb3 --config=a.toml", Some("a.toml")),
+            ("influxdb3 --config a.toml", Some("a.toml")),
+            (
+                "influxdb3 --num-io-threads 2 serve --config a.toml",
+                Some("a.toml"),
+            ),
+            ("influxdb3 debug verify --config a.toml", Some("a.toml")),
+            ("influxdb3 query --config a.toml", None),
+            ("influxdb3 serve", None),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let found = environment.config_file(&words);
+            assert_eq!(found, expected.map(PathBuf::from), "{line}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod environment;
 
 mod dotenv;
 
+mod line;
+
 mod profile;
 
 mod private_file;
@@ -28,7 +30,7 @@ mod listing;
 
 mod exit_codes;
 
-mod table;
+mod pretty_table;
 
 mod logging;
 

@@ -12,9 +12,9 @@ use futures::{Stream, StreamExt};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, ConnectionOptions, DatabaseOption};
 use crate::environment::Environment;
-use crate::table;
+use crate::pretty_table;
 
 /// Where a server tells of itself as a whole.
 pub(crate) const INTERNAL_DATABASE: &str = "_internal";
@@ -104,7 +104,7 @@ impl OutputOptions {
                     let mut table = Vec::new();
                     // Memory takes everything.
                     let _ = copy_stream(body, &mut table).await?;
-                    print(table::fit(&String::from_utf8_lossy(&table), width))
+                    print(pretty_table::fit(&String::from_utf8_lossy(&table), width))
                 }
                 None => copy_line(body).await,
             },
@@ -114,9 +114,30 @@ impl OutputOptions {
     /// A table as it fits where it goes.
     pub(crate) fn fitted(&self, table: String) -> String {
         match self.table_width() {
-            Some(width) if self.output.is_none() => table::fit(&table, width),
+            Some(width) if self.output.is_none() => pretty_table::fit(&table, width),
             _ => table,
         }
+    }
+}
+
+/// What a statement finds in the database that is named.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatabaseListing {
+    #[command(flatten)]
+    connection: ConnectionOptions,
+
+    #[command(flatten)]
+    database: DatabaseOption,
+
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl DatabaseListing {
+    pub(crate) async fn print(&self, sql: &str) -> anyhow::Result<()> {
+        let client = Client::new(&self.connection, None)?;
+        let database = &self.database.database_name;
+        self.output.list(&client, database, sql).await
     }
 }
 

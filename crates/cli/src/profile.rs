@@ -12,6 +12,7 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
+use crate::line;
 use crate::private_file::Draft;
 
 /// The variable, and the option, that choose a profile.
@@ -131,7 +132,7 @@ impl Profile {
 ///
 /// Errors: the file cannot be read or understood, or has no such profile.
 pub(crate) fn supply(line: &[OsString], environment: &mut Environment) -> anyhow::Result<()> {
-    let chosen = chosen(line)
+    let chosen = line::value_of(line, OPTION)
         .or_else(|| environment.get(VARIABLE))
         .map(|name| name.to_string_lossy().into_owned());
     let path = match Profiles::path(environment) {
@@ -158,40 +159,9 @@ pub(crate) fn supply(line: &[OsString], environment: &mut Environment) -> anyhow
     Ok(())
 }
 
-/// The value of `--profile` on a line of arguments.
-fn chosen(line: &[OsString]) -> Option<&std::ffi::OsStr> {
-    let mut words = line.iter().skip(1).take_while(|word| *word != "--");
-    while let Some(word) = words.next() {
-        if word == OPTION {
-            return words.next().map(OsString::as_os_str);
-        }
-        let value = word.to_str().and_then(|word| word.strip_prefix(OPTION));
-        if let Some(value) = value.and_then(|value| value.strip_prefix('=')) {
-            return Some(std::ffi::OsStr::new(value));
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_line_chooses() {
-        for (line, expected) in [
-            ("influxdb3 query", None),
-            ("influxdb3 --profile a query", Some("a")),
-            ("influxdb3 query --profile=a", Some("a")),
-            ("influxdb3 query --profile", None),
-            ("influxdb3 query -- --profile a", None),
-            ("influxdb3 query --profiles a", None),
-        ] {
-            let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            let chosen = chosen(&line).and_then(|name| name.to_str());
-            assert_eq!(chosen, expected, "{line:?}");
-        }
-    }
 
     #[test]
     fn faults_name_the_line_and_not_what_stands_in_it() {

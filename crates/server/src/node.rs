@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use hyper::header::HeaderValue;
-use prometheus_client::metrics::histogram::Histogram;
 use query::{NodeRow, QueryEngine, SpillFolder};
 use runtime::{Clock, Random, SystemClock, Tasks, World};
 use storage::Engine;
@@ -107,26 +106,12 @@ impl Node {
     ) -> Result<Self, Error> {
         let stop_serving = CancellationToken::new();
         let spill = open_spill_folder(world, config).await?;
-        let query_duration_s = metrics::duration_histogram();
-        let observed_s = query_duration_s.clone();
-        let query = QueryEngine::new(
-            query_config(config),
-            spill,
-            Arc::clone(&storage),
-            Arc::clone(&catalog),
-            world.clone(),
-        )?
-        .with_token_events(events.rows())
-        .with_node(node_row(world, config, &catalog))
-        .with_authentication_off(config.without_auth)
-        .with_observer(Box::new(move |took| observed_s.observe(took.as_secs_f64())));
         let services = services(
             world,
             config,
             Arc::clone(&catalog),
             Arc::clone(&storage),
-            query,
-            query_duration_s,
+            spill,
             events.clone(),
             stop_serving.clone(),
         )?;
@@ -374,14 +359,12 @@ pub(crate) fn local_folder(kind: &ObjectStoreKind) -> Option<PathBuf> {
     }
 }
 
-#[allow(clippy::too_many_arguments)] // One call, with what each step of the start has made.
 fn services(
     world: &World,
     config: &Config,
     catalog: Arc<Catalog>,
     storage: Arc<Engine>,
-    query: QueryEngine,
-    query_duration_s: Histogram,
+    spill: Option<SpillFolder>,
     token_events: TokenEvents,
     stopping: CancellationToken,
 ) -> Result<Services, Error> {
@@ -390,6 +373,19 @@ fn services(
     }
     let mut chance = [0; 16];
     world.random.fill(&mut chance)?;
+    let query_duration_s = metrics::duration_histogram();
+    let observed_s = query_duration_s.clone();
+    let query = QueryEngine::new(
+        query_config(config),
+        spill,
+        Arc::clone(&storage),
+        Arc::clone(&catalog),
+        world.clone(),
+    )?
+    .with_token_events(token_events.rows())
+    .with_node(node_row(world, config, &catalog))
+    .with_authentication_off(config.without_auth)
+    .with_observer(Box::new(move |took| observed_s.observe(took.as_secs_f64())));
     let query = Arc::new(query);
     let admission = Arc::new(Admission::new(config.memory.ingest_bytes));
     let whole_results = Arc::new(WholeResults::new(config.memory.results_bytes));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::format;
-use futures::TryStreamExt;
+use catalog::inspect::{self, ObjectKind};
 use runtime::object_store::probe::{self, Check};
-use runtime::object_store::{self, Path, cas, remote, store_error};
+use runtime::object_store::{self, Path, cas, remote};
 use runtime::{Clock, Random, Store, SystemClock, World};
 
 use crate::{Error, ObjectStoreKind};
@@ -100,34 +100,21 @@ impl From<Check> for StoreCheck {
 
 /// Reads and decodes everything of a catalog; how many objects that were.
 async fn read_catalog(store: &Store, prefix: &str) -> Result<usize, Error> {
-    let catalog = Path::from(prefix).join("catalog");
-    let mut objects = 0;
-    for (folder, is_checkpoint) in [("checkpoint", true), ("log", false)] {
-        let folder = catalog.clone().join(folder);
-        let listed: Vec<_> = store
-            .list(Some(&folder))
-            .try_collect()
-            .await
-            .map_err(|cause| store_error("list", &folder, cause))?;
-        for object in listed {
-            let path = object.location;
-            // Removed since: a checkpoint has taken its place.
-            let Some(bytes) = cas::read(store, &path).await? else {
-                continue;
-            };
-            let decoded = if is_checkpoint {
-                format::decode_checkpoint(&bytes).map(drop)
-            } else {
-                format::decode_log(&bytes).map(drop)
-            };
-            decoded.map_err(|cause| {
-                Error::new(cause.kind(), format!("object {path} is damaged")).with_source(cause)
-            })?;
-            objects += 1;
-        }
+    let mut read = 0;
+    for object in inspect::objects(store, prefix).await? {
+        let path = Path::from(object.path);
+        // Removed since: a checkpoint has taken its place.
+        let Some(bytes) = cas::read(store, &path).await? else {
+            continue;
+        };
+        let decoded = match object.kind {
+            ObjectKind::Checkpoint => format::decode_checkpoint(&bytes).map(drop),
+            ObjectKind::Record => format::decode_log(&bytes).map(drop),
+        };
+        decoded.map_err(|cause| {
+            Error::new(cause.kind(), format!("object {path} is damaged")).with_source(cause)
+        })?;
+        read += 1;
     }
-    if objects == 0 {
-        return Err(Error::not_found(format!("no catalog below {catalog}")));
-    }
-    Ok(objects)
+    Ok(read)
 }

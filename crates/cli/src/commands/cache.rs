@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client::{Body, Client, ConnectionOptions, DatabaseOption};
-use crate::output::{self, OutputOptions};
+use crate::output::{self, DatabaseListing};
 
 /// The table that a cache is about.
 #[derive(Debug, clap::Args)]
@@ -71,19 +71,11 @@ const LISTING: &str = "SELECT 'last' AS kind, \"table\", name FROM system.last_c
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowOptions {
     #[command(flatten)]
-    connection: ConnectionOptions,
-
-    #[command(flatten)]
-    database: DatabaseOption,
-
-    #[command(flatten)]
-    output: OutputOptions,
+    listing: DatabaseListing,
 }
 
 impl ShowOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let client = Client::new(&self.connection, None)?;
-        let database = &self.database.database_name;
-        self.output.list(&client, database, LISTING).await
+        self.listing.print(LISTING).await
     }
 }

@@ -13,7 +13,7 @@ use super::key_value::{self, KeyValue};
 use super::node_spec::{self, NodeSpec};
 use super::plugin_source::{self, PluginSource};
 use crate::client::{Body, Client, ConnectionOptions, DatabaseOption};
-use crate::output::{self, OutputOptions};
+use crate::output::{self, DatabaseListing};
 
 const PATH: &str = "/api/v3/configure/processing_engine_trigger";
 const FILES: &str = "/api/v3/plugins/files";
@@ -304,20 +304,12 @@ const LISTING: &str = "SELECT * FROM system.processing_engine_triggers ORDER BY 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowOptions {
     #[command(flatten)]
-    connection: ConnectionOptions,
-
-    #[command(flatten)]
-    database: DatabaseOption,
-
-    #[command(flatten)]
-    output: OutputOptions,
+    listing: DatabaseListing,
 }
 
 impl ShowOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let client = Client::new(&self.connection, None)?;
-        let database = &self.database.database_name;
-        self.output.list(&client, database, LISTING).await
+        self.listing.print(LISTING).await
     }
 }
 

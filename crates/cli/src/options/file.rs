@@ -101,7 +101,7 @@ fn named(key: &str) -> Result<&'static Setting, String> {
         return Err("a file cannot name another file".to_string());
     }
     let nearest = known()
-        .map(|setting| (distance(key, setting.name), setting.name))
+        .map(|setting| (strsim::levenshtein(key, setting.name), setting.name))
         .min();
     Err(match nearest {
         Some((far, name)) if far <= key.len() / 3 + 1 => {
@@ -137,22 +137,6 @@ fn text_of(value: &DeValue<'_>) -> Result<String, &'static str> {
 fn line_of(text: &str, at: usize) -> usize {
     let before = text.as_bytes().get(..at).unwrap_or(text.as_bytes());
     before.iter().filter(|&&byte| byte == b'\n').count() + 1
-}
-
-/// Letters to add, drop or change to come from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (at, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (column, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command, Error, FromArgMa
 
 use super::setting::{Kind, Setting};
 use super::table::{self, Scope};
+use crate::line;
 
 /// The group of the two ways to name a node.
 pub(crate) const NODE_NAME: &str = "node-name";
@@ -202,8 +203,7 @@ pub(crate) fn program_options(matches: &ArgMatches) -> Given {
 
 /// A warning for every older name of an option on a line (the program's name first) of a command that takes it.
 pub(crate) fn older_names(line: &[OsString]) -> Vec<String> {
-    let words = line.iter().skip(1).take_while(|word| *word != "--");
-    let words: Vec<&str> = words.filter_map(|word| word.to_str()).collect();
+    let words: Vec<&str> = line::words(line).filter_map(|word| word.to_str()).collect();
     if !words
         .iter()
         .any(|word| matches!(*word, "config" | "debug" | "serve"))
