@@ -19,7 +19,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a shell's line in `folder`, which is the home too, on a terminal with so many columns. `influxdb3` is the binary.
+    /// Runs a shell's simple command in `folder`, which is the home too, on a terminal with so many columns. `influxdb3` is the binary.
     pub(crate) fn run(folder: &Path, columns: usize, line: &str) -> Self {
         let binary = env!("CARGO_BIN_EXE_influxdb3");
         let line = line.replace("influxdb3 ", &format!("{binary} "));
@@ -27,10 +27,12 @@ impl Terminal {
         command
             .args([
                 "-qefc",
-                &format!("stty cols {columns} rows 50; {line}"),
+                // `exec`, because a shell that still waits is ended by Ctrl-C itself.
+                &format!("stty cols {columns} rows 50; exec {line}"),
                 "/dev/null",
             ])
             .env("HOME", folder)
+            .env("SHELL", "/bin/sh")
             .env("TERM", "xterm")
             .env_remove("NO_COLOR")
             .current_dir(folder)
