@@ -3,9 +3,9 @@
 //! Each drawing asks for other hosts and another window of time, so that an answer kept from before is of no use.
 
 use crate::Error;
-use crate::cpu_usage::FIELDS;
 use crate::random::Random;
 use crate::workload::WorkloadOptions;
+use crate::workload::cpu::FIELDS;
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,8 +1,8 @@
 //! `bench generate`: the workload as line protocol, to a file or to standard output.
 
 use crate::Error;
-use crate::cpu_usage::Rows;
 use crate::workload::WorkloadOptions;
+use crate::workload::cpu::Rows;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -2,9 +2,9 @@
 
 use crate::Error;
 use crate::client::{Client, ClientOptions};
-use crate::cpu_usage::Rows;
-use crate::quantiles::Durations;
+use crate::durations::Durations;
 use crate::workload::WorkloadOptions;
+use crate::workload::cpu::Rows;
 
 /// Write single lines, one after the other
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,9 @@
 //! `bench load`: how fast the server takes batches, and what a row costs it.
 
-use crate::cpu_usage::Rows;
-use crate::quantiles::Durations;
+use crate::durations::Durations;
 use crate::random::Random;
 use crate::workload::WorkloadOptions;
+use crate::workload::cpu::Rows;
 use crate::{Error, process};
 use bytes::Bytes;
 use std::path::PathBuf;

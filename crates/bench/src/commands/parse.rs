@@ -1,8 +1,8 @@
 //! `bench parse`: how fast line protocol is parsed, on one core.
 
 use crate::Error;
-use crate::cpu_usage::Rows;
 use crate::workload::WorkloadOptions;
+use crate::workload::cpu::Rows;
 use line_protocol::{Field, Line, Parser, Series};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

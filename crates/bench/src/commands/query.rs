@@ -1,7 +1,7 @@
 //! `bench query`: how long a query takes, from the request to the last byte of the answer.
 
 use crate::client::{Client, ClientOptions};
-use crate::quantiles::Durations;
+use crate::durations::Durations;
 use crate::queries::Query;
 use crate::random::Random;
 use crate::workload::WorkloadOptions;

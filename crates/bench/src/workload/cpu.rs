@@ -3,7 +3,7 @@
 //! Rows come epoch by epoch, and within an epoch host by host; the first epoch shows where each walk starts. What a
 //! host does depends on the seed and its number alone, so the work can be split among tasks by hosts.
 
-use crate::hosts;
+use super::hosts;
 use crate::random::{Normal, Random};
 use std::ops::Range;
 

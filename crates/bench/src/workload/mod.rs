@@ -1,7 +1,10 @@
 //! The options that say which rows to make, as every command that makes rows takes them.
 
+pub(crate) mod cpu;
+mod hosts;
+
 use crate::Error;
-use crate::cpu_usage::Plan;
+use cpu::Plan;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone, Debug, clap::Args)]
