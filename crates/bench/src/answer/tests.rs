@@ -212,10 +212,6 @@ fn what_is_wrong_with_an_answer_is_told() {
             "the answer has no column \"hostname\" but time, max",
         ),
         (
-            influxql("{\"results\":[{\"series\":[{\"columns\":[],\"partial\":true}]}]}"),
-            "cut the answer off",
-        ),
-        (
             metricsql("{\"status\":\"error\",\"error\":\"too many points\"}"),
             "the answer is an error: too many points",
         ),

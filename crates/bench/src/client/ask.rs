@@ -8,11 +8,12 @@
 //! | `metricsql` | | | `/api/v1/query_range` |
 
 use super::flight::Flight;
-use super::{Client, Server};
+use super::{Client, Refused, Server};
 use crate::Error;
 use crate::answer::{Answer, Body};
 use crate::queries::{Language, Statement};
 use clap::ValueEnum;
+use reqwest::StatusCode;
 use std::time::Duration;
 
 /// How questions are asked.
@@ -134,9 +135,9 @@ impl Asker {
             (Road::InfluxqlOf3, Statement::Text(text)) => {
                 let path = "/api/v3/query_influxql";
                 let answer = client.ask_v3(path, text, "json").await;
-                let answer = answer.map_err(|error| match error.to_string() {
-                    told if told.contains("answered 501") => {
-                        format!("the server does not know InfluxQL yet: {told}").into()
+                let answer = answer.map_err(|error| match error.downcast_ref::<Refused>() {
+                    Some(refused) if is_unknown(refused.status) => {
+                        format!("the server does not know InfluxQL: {refused}").into()
                     }
                     _ => error,
                 })?;
@@ -186,6 +187,16 @@ impl Asker {
             .into()),
         }
     }
+}
+
+/// Whether a server says with this status that there is no such language.
+fn is_unknown(status: StatusCode) -> bool {
+    let unknown = [
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_IMPLEMENTED,
+    ];
+    unknown.contains(&status)
 }
 
 /// Milliseconds as seconds with three digits behind the point.

@@ -8,7 +8,8 @@ pub(crate) use ask::{AskOptions, Asker};
 use bytes::Bytes;
 use clap::ValueEnum;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{RequestBuilder, Response, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
@@ -191,6 +192,23 @@ impl Client {
         }
         let text = response.text().await?;
         let head: String = text.chars().take(1_000).collect();
-        Err(format!("the server answered {status}: {head}").into())
+        Err(Refused { status, text: head }.into())
     }
 }
+
+/// An answer that is none.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    /// The beginning of what the server says.
+    text: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, text } = self;
+        write!(formatter, "the server answered {status}: {text}")
+    }
+}
+
+impl std::error::Error for Refused {}
