@@ -284,10 +284,17 @@ impl Question {
                 format!("SELECT * FROM cpu WHERE usage_user > 90.0{host} AND {window}")
             }
             Self::Newest { .. } => {
+                // For each the form that it is fastest with.
                 let numbered = "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY hostname ORDER BY time DESC) AS rn \
                                 FROM cpu) WHERE rn = 1";
                 match dialect {
-                    Language::Chdb => "SELECT * FROM cpu ORDER BY time DESC LIMIT 1 BY hostname",
+                    Language::Chdb => {
+                        "SELECT * FROM cpu WHERE (hostname, time) IN (SELECT hostname, max(time) FROM cpu GROUP BY 1)"
+                    }
+                    Language::Duckdb => {
+                        "SELECT cpu.* FROM cpu JOIN (SELECT hostname, max(time) AS time FROM cpu GROUP BY 1) AS newest \
+                         USING (hostname, time)"
+                    }
                     _ => numbered,
                 }
                 .to_owned()

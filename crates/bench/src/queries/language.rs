@@ -95,6 +95,10 @@ impl Language {
         let interval = width.interval();
         match self {
             Self::Chdb => format!("toStartOfInterval({column}, INTERVAL {interval})"),
+            // Faster than its `time_bucket`, but only for some widths.
+            Self::Duckdb if width != Width::TenMinutes => {
+                format!("date_trunc('{}', {column})", width.column())
+            }
             Self::Duckdb => format!("time_bucket(INTERVAL '{interval}', {column})"),
             _ => format!("date_bin(INTERVAL '{interval}', {column})"),
         }
