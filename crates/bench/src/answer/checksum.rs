@@ -160,9 +160,27 @@ fn is_whole(number: f64) -> bool {
     number.trunc() == number && number.abs() < WHOLE_END
 }
 
+/// Numbers and what the canonical form makes of them.
+#[cfg(test)]
+pub(super) const NUMBERS: [(f64, &str); 13] = [
+    (82.0, "82"),
+    (-0.0, "0"),
+    (-7.0, "-7"),
+    (0.5, "5.00000000e-1"),
+    (51.234567891, "5.12345679e1"),
+    (81.999_999_999_99, "82"),
+    (82.000_000_000_01, "82"),
+    (999_999_999.0, "999999999"),
+    (999_999_999.9, "1.00000000e9"),
+    (1_234_567_891_234.0, "1.23456789e12"),
+    (-2.5e-300, "-2.50000000e-300"),
+    (f64::NAN, "NaN"),
+    (f64::NEG_INFINITY, "-inf"),
+];
+
 #[cfg(test)]
 mod tests {
-    use super::{Checksum, adler32, of_answers, of_row, write_number};
+    use super::{Checksum, NUMBERS, adler32, of_answers, of_row, write_number};
 
     fn number(number: f64) -> String {
         let mut text = String::new();
@@ -172,20 +190,7 @@ mod tests {
 
     #[test]
     fn numbers_have_nine_digits() {
-        for (value, text) in [
-            (82.0, "82"),
-            (-0.0, "0"),
-            (-7.0, "-7"),
-            (0.5, "5.00000000e-1"),
-            (51.234567891, "5.12345679e1"),
-            (81.999_999_999_99, "82"),
-            (82.000_000_000_01, "82"),
-            (999_999_999.0, "999999999"),
-            (1e9, "1.00000000e9"),
-            (1_234_567_891_234.0, "1.23456789e12"),
-            (f64::NAN, "NaN"),
-            (f64::NEG_INFINITY, "-inf"),
-        ] {
+        for (value, text) in NUMBERS {
             assert_eq!(number(value), text, "{value}");
         }
     }

@@ -1,5 +1,6 @@
 //! The same rows in every form have the same checksum, and what is wrong with an answer is told.
 
+use super::checksum::NUMBERS;
 use super::{Body, Column, Contents, Order, Shape};
 use crate::answer::Answer;
 use arrow::array::{
@@ -58,6 +59,8 @@ fn batch(columns: [(&str, ArrayRef); 4]) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("a batch")
 }
 
+const CHECKSUM: &str = "8a2677197e5a15ab";
+
 const JSON: &str = r#"[
     {"hour":"2016-01-01T00:00:00","hostname":"host_0","avg_usage_user":51.234567891,"avg_usage_system":7.0},
     {"hour":"2016-01-01T00:00:00","hostname":"host_1","avg_usage_user":81.99999999999,"rank":9},
@@ -69,10 +72,7 @@ const JSON: &str = r#"[
 fn the_same_rows_have_the_same_checksum_in_every_form() {
     let expected = read(json(JSON)).expect("the answer");
     assert_eq!(expected.rows, 3);
-    assert_eq!(
-        expected.checksum.expect("a checksum").to_string(),
-        "8a2677197e5a15ab"
-    );
+    assert_eq!(expected.checksum.expect("a checksum").to_string(), CHECKSUM);
 
     let lines = r#"
 {"avg_usage_system":7,"hour":"2016-01-01T00:00:00Z","hostname":"host_0","avg_usage_user":51.23456789149}
@@ -260,4 +260,57 @@ fn rows_of_a_parquet_file_are_counted() {
             Err(told) => assert!(told.contains("damaged"), "{told}"),
         }
     }
+}
+
+/// `others/in_process.py` works out the same. `GNOMON_PYTHON` names a Python with `pyarrow`; without it `python3` is tried, and if it
+/// is not there or lacks that, nothing is compared.
+#[test]
+fn the_checksum_in_python_is_the_same() {
+    let program = r#"
+import sys
+try:
+    import pyarrow
+except ImportError:
+    sys.exit(3)
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+import in_process
+for text in sys.argv[2:]:
+    print(in_process.number(float(text)))
+hour_ns = 1451606400000000000
+table = pyarrow.table({
+    "hostname": pyarrow.array(["host_0", "host_1", 'host "2"']).dictionary_encode(),
+    "hour": pyarrow.array([hour_ns, hour_ns, hour_ns + 3600000000000], pyarrow.timestamp("ns")).cast(pyarrow.timestamp("ms")),
+    "avg_usage_user": [51.234567891, 81.99999999999, 1.0],
+    "avg_usage_system": pyarrow.array([7, None, None], pyarrow.int64()),
+})
+kinds = {"hour": "time", "hostname": "text", "avg_usage_user": "number", "avg_usage_system": "number"}
+columns = [{"name": name, "kind": kind} for name, kind in kinds.items()]
+print(f"{in_process.checksum({'columns': columns, 'rows_min': 3, 'rows_max': 3, 'order': 'ascending'}, table):016x}")
+for wrong in [{"rows_min": 4, "rows_max": 5, "order": "any"}, {"rows_min": 3, "rows_max": 3, "order": "descending"}]:
+    try:
+        in_process.checksum({"columns": columns, **wrong}, table)
+    except ValueError as error:
+        print(error)
+"#;
+    let named = std::env::var_os("GNOMON_PYTHON");
+    let python = named.clone().unwrap_or_else(|| "python3".into());
+    let others = concat!(env!("CARGO_MANIFEST_DIR"), "/others");
+    let output = std::process::Command::new(python)
+        .args(["-c", program, others])
+        .args(NUMBERS.map(|(number, _)| number.to_string()))
+        .output();
+    let output = match output {
+        Ok(output) if output.status.code() != Some(3) => output,
+        _ if named.is_none() => return,
+        other => panic!("the Python of GNOMON_PYTHON cannot be used: {other:?}"),
+    };
+    assert!(output.status.success(), "{output:?}");
+    let expected = NUMBERS.map(|(_, text)| text).join("\n");
+    assert_eq!(
+        String::from_utf8(output.stdout).expect("text"),
+        format!(
+            "{expected}\n{CHECKSUM}\nthe answer has 3 rows instead of 4 to 5\nthe answer is not in descending order\n"
+        )
+    );
 }

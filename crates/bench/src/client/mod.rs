@@ -3,6 +3,9 @@
 mod ask;
 mod flight;
 
+#[cfg(test)]
+mod tests;
+
 use crate::Error;
 pub(crate) use ask::{AskOptions, Asker};
 use bytes::Bytes;
