@@ -11,11 +11,17 @@
 
 mod client;
 mod commands;
-mod durations;
+mod compression;
+mod engine;
+mod latencies;
+mod pace;
 mod process;
 mod queries;
 mod random;
 mod record;
+mod sender;
+mod settle;
+mod visible;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -37,8 +43,10 @@ enum Command {
     Generate(commands::generate::Options),
     Parse(commands::parse::Options),
     Load(commands::load::Options),
-    Latency(commands::latency::Options),
+    #[command(visible_alias = "latency")]
+    Tiny(commands::tiny::Options),
     Query(commands::query::Options),
+    Restart(commands::restart::Options),
 }
 
 /// Runs the command that the arguments name, the program's name first. Refuses bad arguments by ending the process, as programs do.
@@ -47,8 +55,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         Command::Generate(options) => commands::generate::run(&options),
         Command::Parse(options) => commands::parse::run(&options),
         Command::Load(options) => on_runtime(commands::load::run(options)),
-        Command::Latency(options) => on_runtime(commands::latency::run(options)),
+        Command::Tiny(options) => on_runtime(commands::tiny::run(options)),
         Command::Query(options) => on_runtime(commands::query::run(options)),
+        Command::Restart(options) => on_runtime(commands::restart::run(options)),
     }
 }
 

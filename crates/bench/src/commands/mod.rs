@@ -6,6 +6,8 @@ pub(crate) mod parse;
 
 pub(crate) mod load;
 
-pub(crate) mod latency;
+pub(crate) mod tiny;
 
 pub(crate) mod query;
+
+pub(crate) mod restart;

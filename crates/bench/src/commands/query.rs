@@ -1,7 +1,7 @@
 //! `bench query`: how long a query takes, from the request to the last byte of the answer.
 
 use crate::client::{Client, ClientOptions};
-use crate::durations::Durations;
+use crate::latencies::Latencies;
 use crate::queries::Query;
 use crate::random::Random;
 use crate::workload::WorkloadOptions;
@@ -58,21 +58,21 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     }
     let cpu_time = || options.server_pid.map(process::cpu_time).transpose();
     let cpu_before = cpu_time()?;
-    let mut durations = Vec::with_capacity(options.count);
+    let mut durations = Latencies::new();
     let mut bytes = 0;
     let mut last = Default::default();
     for _ in 0..options.count {
         let (answer, duration) = client.query(&next_sql()?, &options.format).await?;
         bytes += answer.len();
-        durations.push(duration);
+        durations.add(duration);
         last = answer;
     }
-    let count = durations.len().max(1);
+    let count = options.count.max(1);
     println!(
         "{} queries, {} bytes each: {}",
-        durations.len(),
+        durations.count(),
         bytes / count,
-        Durations::new(durations)
+        durations
     );
     if let (Some(before), Some(after)) = (cpu_before, cpu_time()?) {
         let used = after.saturating_sub(before).as_secs_f64();

@@ -9,6 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WorkloadOptions {
+    /// What is watched: cpu-only
+    #[arg(long, default_value = "cpu-only")]
+    pub(crate) use_case: UseCase,
+
     /// How many hosts; each is one series
     #[arg(long, default_value_t = 100)]
     pub(crate) hosts: usize,
@@ -28,6 +32,44 @@ pub(crate) struct WorkloadOptions {
     /// What makes the random numbers the same each time
     #[arg(long, default_value_t = 123)]
     pub(crate) seed: u64,
+}
+
+/// What a workload pretends to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UseCase {
+    CpuOnly,
+}
+
+impl UseCase {
+    /// The tables whose rows can be counted, each with a field that every row has; none if rows may lose the tags that tell them apart.
+    pub(crate) fn tables(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::CpuOnly => &[("cpu", "usage_user")],
+        }
+    }
+}
+
+impl std::str::FromStr for UseCase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cpu-only" => Ok(Self::CpuOnly),
+            _ => Err(format!("there is no use case {text:?}: cpu-only")),
+        }
+    }
+}
+
+impl std::fmt::Display for UseCase {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("cpu-only")
+    }
+}
+
+/// What was appended to a buffer.
+pub(crate) struct Written {
+    pub(crate) rows: usize,
+    pub(crate) values: usize,
 }
 
 impl WorkloadOptions {
