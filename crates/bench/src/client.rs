@@ -53,6 +53,8 @@ pub(crate) enum ServerKind {
 }
 
 impl ServerKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Influxdb3, Self::Influxdb1, Self::Victoriametrics];
+
     /// Answers with success as soon as the server serves.
     pub(crate) fn health_path(self) -> &'static str {
         match self {
@@ -66,7 +68,7 @@ impl FromStr for ServerKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Influxdb3, Self::Influxdb1, Self::Victoriametrics]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.to_string() == text)
             .ok_or_else(|| {
@@ -100,6 +102,13 @@ pub(crate) struct Client {
     compression: Compression,
 }
 
+/// A client of any server.
+pub(crate) fn http() -> Result<reqwest::Client, Error> {
+    // The first provider set is the one used; there is no other here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder().build()?)
+}
+
 impl Client {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, Error> {
         let mut write_url = options.host.join(match options.server {
@@ -123,7 +132,7 @@ impl Client {
             }
         };
         Ok(Self {
-            http: reqwest::Client::builder().build()?,
+            http: http()?,
             write_url,
             query_url: options.host.join("/api/v3/query_sql")?,
             database: options.database.clone(),

@@ -4,7 +4,7 @@
 //! commands reach those by `--host`.
 
 use crate::Error;
-use crate::client::{ClientOptions, ServerKind};
+use crate::client::{self, ClientOptions, ServerKind};
 use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -107,8 +107,8 @@ impl Engine {
         }
     }
 
-    /// Starts the server on what `folder` holds, and waits until it answers.
-    pub(crate) async fn start(&self, folder: &Path) -> Result<Server, Error> {
+    /// Starts the server on what `folder` holds, with `more` arguments behind its own, and waits until it answers.
+    pub(crate) async fn start(&self, folder: &Path, more: &[String]) -> Result<Server, Error> {
         std::fs::create_dir_all(folder.join("data"))?;
         let port = free_port()?;
         if self.kind == ServerKind::Influxdb1 {
@@ -122,6 +122,7 @@ impl Engine {
         let mut command = Command::new(&self.binary);
         command
             .args(self.arguments(&folder.display().to_string(), &port.to_string()))
+            .args(more)
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -143,7 +144,7 @@ impl Engine {
             folder: folder.to_owned(),
             ready_after: Duration::ZERO,
         };
-        let http = reqwest::Client::builder().build()?;
+        let http = client::http()?;
         let url = format!("{}{}", server.url(), server.kind.health_path());
         loop {
             if let Some(status) = server.child.try_wait()? {
@@ -314,7 +315,11 @@ mod tests {
             kind: ServerKind::Influxdb3,
             binary: "/bin/echo".into(),
         };
-        let told = engine.start(folder.path()).await.unwrap_err().to_string();
+        let told = engine
+            .start(folder.path(), &[])
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             told.contains("ended at its start") && told.contains("serve --node-id"),
             "{told}"

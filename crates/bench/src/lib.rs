@@ -14,14 +14,18 @@ mod commands;
 mod compression;
 mod engine;
 mod latencies;
+mod machine;
 mod pace;
 mod process;
 mod queries;
 mod random;
 mod record;
+mod report;
 mod sender;
 mod settle;
+mod suite;
 mod visible;
+mod watch;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +46,7 @@ struct Arguments {
 enum Command {
     Generate(commands::generate::Options),
     Parse(commands::parse::Options),
+    Idle(commands::idle::Options),
     Load(commands::load::Options),
     #[command(visible_alias = "latency")]
     Tiny(commands::tiny::Options),
@@ -54,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     match Arguments::parse_from(arguments).command {
         Command::Generate(options) => commands::generate::run(&options),
         Command::Parse(options) => commands::parse::run(&options),
+        Command::Idle(options) => on_runtime(commands::idle::run(options)),
         Command::Load(options) => on_runtime(commands::load::run(options)),
         Command::Tiny(options) => on_runtime(commands::tiny::run(options)),
         Command::Query(options) => on_runtime(commands::query::run(options)),
@@ -62,7 +68,5 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 }
 
 fn on_runtime(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    // The first provider set is the one used; there is no other here.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Runtime::new()?.block_on(command)
 }

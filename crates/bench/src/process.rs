@@ -1,7 +1,6 @@
 //! What a running process has used so far, as the Linux kernel tells it under `/proc`.
 
 use crate::Error;
-use crate::record::Record;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,35 +24,6 @@ pub(crate) fn peak_memory_bytes(id: u32) -> Result<u64, Error> {
 /// Memory that process `id` has now, in bytes.
 pub(crate) fn resident_bytes(id: u32) -> Result<u64, Error> {
     status_bytes(id, "VmRSS:")
-}
-
-/// What a server on this machine uses from some moment on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Usage {
-    id: u32,
-    cpu_before: Duration,
-}
-
-impl Usage {
-    pub(crate) fn start(id: u32) -> Result<Self, Error> {
-        Ok(Self {
-            id,
-            cpu_before: cpu_time(id)?,
-        })
-    }
-
-    /// CPU time since the start.
-    pub(crate) fn cpu(&self) -> Result<Duration, Error> {
-        Ok(cpu_time(self.id)?.saturating_sub(self.cpu_before))
-    }
-
-    /// Adds `cpu_s`, and the largest memory ever used, to a record.
-    pub(crate) fn keep(&self, record: &mut Record) -> Result<(), Error> {
-        record
-            .figure("cpu_s", self.cpu()?.as_secs_f64())
-            .figure("peak_bytes", peak_memory_bytes(self.id)? as f64);
-        Ok(())
-    }
 }
 
 /// Bytes that a folder takes on its disk, with everything in it; files that vanish meanwhile do not count.

@@ -1,14 +1,15 @@
 //! `influxdb3-bench load`: how fast the server takes batches, what a row costs it, and what becomes of the rows afterwards.
 
+use crate::Error;
 use crate::client::{Client, ClientOptions};
 use crate::compression::Compression;
-use crate::process::Usage;
 use crate::random::Random;
 use crate::record::{Record, RecordOptions};
 use crate::sender::{self, Batch, Batches, Bounds};
 use crate::settle;
+use crate::visible::Count;
+use crate::watch::WatchOptions;
 use crate::workload::WorkloadOptions;
-use crate::{Error, visible};
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,31 +35,13 @@ pub(crate) struct Options {
     shuffle: bool,
 
     #[command(flatten)]
-    pub(crate) watch: WatchOptions,
+    watch: WatchOptions,
+
+    #[command(flatten)]
+    settle: SettleOptions,
 
     #[command(flatten)]
     record: RecordOptions,
-}
-
-impl Options {
-    /// For a command that loads as a part of what it does.
-    pub(crate) fn new(
-        client: ClientOptions,
-        workload: WorkloadOptions,
-        requests: RequestOptions,
-        watch: WatchOptions,
-        record: RecordOptions,
-    ) -> Self {
-        Self {
-            client,
-            workload,
-            file: None,
-            requests,
-            shuffle: false,
-            watch,
-            record,
-        }
-    }
 }
 
 /// How lines become requests.
@@ -132,24 +115,20 @@ impl RequestOptions {
     }
 }
 
-/// What is looked at of a server on this machine.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct WatchOptions {
-    /// Process of the server, if on this machine, to see the CPU time and memory it uses
-    #[arg(long)]
-    pub(crate) server_pid: Option<u32>,
-
+/// How long is waited for a server to come to rest.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct SettleOptions {
     /// Folder of the server's data, to wait after the load until nothing changes there any more, and to see what a value takes
     #[arg(long, requires = "server_pid")]
-    pub(crate) data_folder: Option<PathBuf>,
+    data_folder: Option<PathBuf>,
 
     /// How long nothing may have happened before a server is at rest
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
-    pub(crate) quiet: Option<Duration>,
+    quiet: Duration,
 
     /// How long to wait for that
     #[arg(long, default_value = "30m", value_parser = humantime::parse_duration)]
-    pub(crate) patience: Option<Duration>,
+    patience: Duration,
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
@@ -219,29 +198,23 @@ pub(crate) async fn measure(options: &Options) -> Result<Record, Error> {
             .map(|batches| shuffled(batches, &mut random))
             .collect();
     }
-    let counted = visible::Count::start(&client, &options.workload).await?;
-    let usage = options.watch.server_pid.map(Usage::start).transpose()?;
+    let counted = Count::start(&client, &options.workload).await?;
+    let watch = options.watch.start()?;
     let sent = sender::send(&client, work, bounds).await?;
     let mut record = options
         .record
         .start("load", &options.workload.use_case.to_string());
     sent.keep(&mut record);
-    if let Some(usage) = &usage {
-        usage.keep(&mut record)?;
-        let cpu_us = usage.cpu()?.as_secs_f64() * 1e6;
-        record.figure("cpu_us_per_row", cpu_us / sent.rows.max(1) as f64);
-    }
+    watch.keep(sent.rows, "row", &mut record)?;
     // What a file holds cannot be known without parsing it.
     if options.file.is_none()
         && let Some(after) = counted.wait_for(&client, sent.rows).await?
     {
         record.figure("visible_after_ms", after.as_secs_f64() * 1e3);
     }
-    let watch = &options.watch;
-    if let (Some(id), Some(folder)) = (watch.server_pid, &watch.data_folder) {
-        let quiet = watch.quiet.unwrap_or(Duration::from_secs(10));
-        let patience = watch.patience.unwrap_or(Duration::from_secs(1_800));
-        let settled = settle::settle(id, folder, quiet, patience).await?;
+    let settle = &options.settle;
+    if let (Some(id), Some(folder)) = (options.watch.server_pid, &settle.data_folder) {
+        let settled = settle::settle(id, folder, settle.quiet, settle.patience).await?;
         settled.keep(&mut record);
         let values = sent.values.max(1) as f64;
         record.figure("bytes_per_value", settled.folder_bytes as f64 / values);

@@ -2,6 +2,8 @@
 
 pub(crate) mod generate;
 
+pub(crate) mod idle;
+
 pub(crate) mod parse;
 
 pub(crate) mod load;

@@ -2,11 +2,13 @@
 
 use crate::Error;
 use crate::client::Client;
-use crate::commands::load::{self, RequestOptions, WatchOptions};
+use crate::commands::load::RequestOptions;
 use crate::engine::Engine;
 use crate::process;
 use crate::record::{Record, RecordOptions};
+use crate::sender;
 use crate::visible::Count;
+use crate::watch::WatchOptions;
 use crate::workload::WorkloadOptions;
 use std::path::Path;
 use tokio::time::Instant;
@@ -22,6 +24,14 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) workload: WorkloadOptions,
+
+    /// More arguments for the server, one each time
+    #[arg(
+        long = "engine-argument",
+        value_name = "ARGUMENT",
+        allow_hyphen_values = true
+    )]
+    engine_arguments: Vec<String>,
 
     #[command(flatten)]
     pub(crate) requests: RequestOptions,
@@ -39,35 +49,43 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         record.figures["killed_bytes"],
         record.figures["ready_after_ms"],
         record.figures["complete_after_ms"],
-        record.figures["peak_bytes"] / 1_048_576.0,
+        record.figures["peak_after_bytes"] / 1_048_576.0,
     );
     options.record.keep(&record)
 }
 
 /// The server's folder is left in `folder`.
 pub(crate) async fn measure(options: &Options, folder: &Path) -> Result<Record, Error> {
-    let server = options.engine.start(folder).await?;
-    let client_options = server.client_options(DATABASE)?;
-    let client = Client::new(&client_options)?;
+    let server = options
+        .engine
+        .start(folder, &options.engine_arguments)
+        .await?;
+    let client = options.requests.client(&server.client_options(DATABASE)?)?;
     client.prepare().await?;
     let counted = Count::start(&client, &options.workload).await?;
-    let loaded = load::measure(&load::Options::new(
-        client_options,
-        options.workload.clone(),
-        options.requests.clone(),
-        WatchOptions::default(),
-        options.record.clone(),
-    ))
-    .await?;
+    let watch = WatchOptions {
+        server_pid: Some(server.id()),
+    }
+    .start()?;
+    let work = options.requests.batches(&options.workload)?;
+    let sent = sender::send(&client, work, options.requests.bounds(None)?).await?;
+    let mut record = options
+        .record
+        .start("restart", &options.workload.use_case.to_string());
+    sent.keep(&mut record);
+    watch.keep(sent.rows, "row", &mut record)?;
+    drop(watch);
     server.kill()?;
-    let rows = loaded.figures["rows"];
     let killed_bytes = process::folder_bytes(&folder.join("data"))?;
 
     let started = Instant::now();
-    let server = options.engine.start(folder).await?;
+    let server = options
+        .engine
+        .start(folder, &options.engine_arguments)
+        .await?;
     let ready_after = server.ready_after;
     let client = Client::new(&server.client_options(DATABASE)?)?;
-    counted.wait_for(&client, rows as usize).await?.ok_or(
+    counted.wait_for(&client, sent.rows).await?.ok_or(
         "a restart is measured with the use cases cpu-only and devops, whose rows can be counted",
     )?;
     let complete_after = started.elapsed();
@@ -75,7 +93,6 @@ pub(crate) async fn measure(options: &Options, folder: &Path) -> Result<Record, 
         .record
         .start("restart", &options.workload.use_case.to_string());
     record
-        .figure("rows", rows)
         .figure("killed_bytes", killed_bytes as f64)
         .figure("ready_after_ms", ready_after.as_secs_f64() * 1e3)
         .figure("complete_after_ms", complete_after.as_secs_f64() * 1e3)

@@ -2,10 +2,10 @@
 
 use crate::Error;
 use crate::client::ClientOptions;
-use crate::commands::load::{RequestOptions, WatchOptions};
-use crate::process::Usage;
+use crate::commands::load::RequestOptions;
 use crate::record::{Record, RecordOptions};
 use crate::sender::{self, Batches};
+use crate::watch::WatchOptions;
 use crate::workload::WorkloadOptions;
 
 /// Write single lines: one after the other, or some writers side by side
@@ -84,16 +84,14 @@ pub(crate) async fn measure(options: &Options) -> Result<(Record, String), Error
         .into_iter()
         .map(|hand| -> Batches { Box::new(hand.take(options.count)) })
         .collect();
-    let usage = options.watch.server_pid.map(Usage::start).transpose()?;
+    let watch = options.watch.start()?;
     let sent = sender::send(&client, counted, bounds).await?;
     let name = format!("{writers} writer{}", if writers == 1 { "" } else { "s" });
     let mut record = options.record.start("tiny", &name);
     sent.keep(&mut record);
     let mut told = format!("{} writes: {}", sent.rows, sent.latencies);
-    if let Some(usage) = usage {
-        usage.keep(&mut record)?;
-        let cpu_us = usage.cpu()?.as_secs_f64() * 1e6 / sent.rows.max(1) as f64;
-        record.figure("cpu_us_per_row", cpu_us);
+    watch.keep(sent.rows, "row", &mut record)?;
+    if let Some(cpu_us) = record.figures.get("cpu_us_per_row") {
         told += &format!("\nserver: {cpu_us:.1} µs of CPU time per write");
     }
     Ok((record, told))
