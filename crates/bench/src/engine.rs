@@ -5,6 +5,7 @@
 
 use crate::Error;
 use crate::client::{self, ClientOptions, ServerKind};
+use clap::ValueEnum;
 use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ impl FromStr for Engine {
     /// `KIND=PATH`, or a path whose file name tells the kind.
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, path) = match text.split_once('=') {
-            Some((kind, path)) => (kind.parse()?, path),
+            Some((kind, path)) => (kind_named(kind)?, path),
             None => {
                 let name = Path::new(text).file_name().unwrap_or_default();
                 let kind = match name.to_string_lossy().as_ref() {
@@ -52,6 +53,16 @@ impl FromStr for Engine {
         }
         Ok(Self { kind, binary })
     }
+}
+
+fn kind_named(name: &str) -> Result<ServerKind, String> {
+    <ServerKind as ValueEnum>::from_str(name, false).map_err(|_| {
+        let known: Vec<&str> = ServerKind::value_variants()
+            .iter()
+            .map(|kind| kind.name())
+            .collect();
+        format!("there is no kind of server {name:?}: {}", known.join(", "))
+    })
 }
 
 impl fmt::Display for Engine {

@@ -9,44 +9,53 @@ use hdrhistogram::Histogram;
 use std::fmt;
 use std::time::Duration;
 
-/// Longest duration that is told apart; longer ones count as this.
-const LONGEST_US: u64 = 3_600_000_000;
 /// Durations are kept to a thousandth of their size.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Durations, kept in microseconds.
+/// Durations, in nanoseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies {
-    histogram: Histogram<u64>,
+    histogram_ns: Histogram<u64>,
 }
 
 impl Latencies {
     pub(crate) fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, SIGNIFICANT_DIGITS)
-            .expect("these bounds are valid");
-        Self { histogram }
+        Self {
+            histogram_ns: Histogram::new(SIGNIFICANT_DIGITS)
+                .expect("a histogram may have up to five digits"),
+        }
+    }
+
+    pub(crate) fn of(durations: impl IntoIterator<Item = Duration>) -> Self {
+        let mut latencies = Self::new();
+        for duration in durations {
+            latencies.add(duration);
+        }
+        latencies
     }
 
     pub(crate) fn add(&mut self, duration: Duration) {
-        let us = u64::try_from(duration.as_micros()).unwrap_or(LONGEST_US);
-        self.histogram.saturating_record(us.clamp(1, LONGEST_US));
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.histogram_ns
+            .record(ns)
+            .expect("the histogram grows to any number");
     }
 
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), Error> {
-        Ok(self.histogram.add(&other.histogram)?)
+        Ok(self.histogram_ns.add(&other.histogram_ns)?)
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.histogram.len()
+        self.histogram_ns.len()
     }
 
     /// The smallest duration that `percent` of all do not exceed, in milliseconds; zero if there is none.
     pub(crate) fn percentile_ms(&self, percent: f64) -> f64 {
-        self.histogram.value_at_quantile(percent / 100.0) as f64 / 1e3
+        self.histogram_ns.value_at_quantile(percent / 100.0) as f64 / 1e6
     }
 
     pub(crate) fn mean_ms(&self) -> f64 {
-        self.histogram.mean() / 1e3
+        self.histogram_ns.mean() / 1e6
     }
 
     /// Adds `p50_ms` and its like to a record, each name behind `prefix`, and the curve of percentiles for a plot.
@@ -67,6 +76,11 @@ impl Latencies {
             .map(|percent| [percent, self.percentile_ms(percent)]);
         record.series(&format!("{prefix}percentiles_ms"), curve.collect());
     }
+}
+
+/// A duration in milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 impl fmt::Display for Latencies {
@@ -90,11 +104,7 @@ mod tests {
     use std::time::Duration;
 
     fn of(ms: impl IntoIterator<Item = u64>) -> Latencies {
-        let mut latencies = Latencies::new();
-        for ms in ms {
-            latencies.add(Duration::from_millis(ms));
-        }
-        latencies
+        Latencies::of(ms.into_iter().map(Duration::from_millis))
     }
 
     #[test]
@@ -113,13 +123,5 @@ mod tests {
             assert!((found / ms - 1.0_f64).abs() < 0.001, "{percent}: {found}");
         }
         assert_eq!(Latencies::new().percentile_ms(50.0), 0.0);
-    }
-
-    #[test]
-    fn what_is_out_of_bounds_counts_as_the_bound() {
-        let mut latencies = of([0]);
-        latencies.add(Duration::from_secs(1_000_000));
-        assert_eq!(latencies.count(), 2);
-        assert!(latencies.percentile_ms(100.0) >= 3_600_000.0 * 0.999);
     }
 }

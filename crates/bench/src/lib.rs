@@ -9,6 +9,7 @@
     reason = "a measurement reads the real clock and runs real tasks; there is nothing to simulate"
 )]
 
+mod answer;
 mod client;
 mod commands;
 mod compression;

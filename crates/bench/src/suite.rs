@@ -241,11 +241,12 @@ fn command(words: String) -> Step {
 mod tests {
     use super::{Scale, Step};
     use crate::client::ServerKind;
+    use clap::ValueEnum;
 
     #[test]
     fn every_step_has_the_server_that_it_needs() {
         for scale in [Scale::Standard, Scale::Smoke] {
-            for kind in ServerKind::ALL {
+            for &kind in ServerKind::value_variants() {
                 let (mut folder, mut running) = (false, false);
                 for step in scale.steps(kind) {
                     match step {

@@ -1,13 +1,19 @@
-//! The server as the measurements see it: one HTTP client with connections kept open.
+//! The server as the measurements see it: one HTTP client with connections kept open, and a way to ask in each language.
+
+mod ask;
+mod flight;
 
 use crate::Error;
 use crate::compression::Compression;
+pub(crate) use ask::{AskOptions, Asker};
 use bytes::Bytes;
+use clap::ValueEnum;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, Response, Url};
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ClientOptions {
@@ -27,8 +33,8 @@ pub(crate) struct ClientOptions {
     #[arg(long, env = "INFLUXDB3_DATABASE_NAME", default_value = "benchmark")]
     database: String,
 
-    /// Kind of the server, which decides its paths
-    #[arg(long, default_value = "influxdb3")]
+    /// What kind of server it is: where it takes lines, and which languages it knows
+    #[arg(long, value_enum, default_value_t = ServerKind::Influxdb3)]
     server: ServerKind,
 }
 
@@ -44,17 +50,18 @@ impl ClientOptions {
     }
 }
 
-/// A server that takes line protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ServerKind {
+    /// This one, or another with the interface of InfluxDB 3.
     Influxdb3,
+    /// InfluxDB 1; the database is created before the first write.
     Influxdb1,
+    /// VictoriaMetrics, which has a single database.
     Victoriametrics,
 }
 
 impl ServerKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Influxdb3, Self::Influxdb1, Self::Victoriametrics];
-
     /// Answers with success as soon as the server serves.
     pub(crate) fn health_path(self) -> &'static str {
         match self {
@@ -62,44 +69,20 @@ impl ServerKind {
             Self::Influxdb1 => "/ping",
         }
     }
-}
 
-impl FromStr for ServerKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.to_string() == text)
-            .ok_or_else(|| {
-                format!(
-                    "there is no kind of server {text:?}: influxdb3, influxdb1, victoriametrics"
-                )
-            })
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Influxdb3 => "influxdb3",
+            Self::Influxdb1 => "influxdb1",
+            Self::Victoriametrics => "victoriametrics",
+        }
     }
 }
 
 impl fmt::Display for ServerKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Influxdb3 => "influxdb3",
-            Self::Influxdb1 => "influxdb1",
-            Self::Victoriametrics => "victoriametrics",
-        })
+        formatter.pad(self.name())
     }
-}
-
-/// A client of one database of one server. Clones share their connections.
-#[derive(Clone)]
-pub(crate) struct Client {
-    http: reqwest::Client,
-    write_url: Url,
-    query_url: Url,
-    database: String,
-    authorization: Option<HeaderValue>,
-    host: Url,
-    server: ServerKind,
-    compression: Compression,
 }
 
 /// A client of any server.
@@ -109,19 +92,44 @@ pub(crate) fn http() -> Result<reqwest::Client, Error> {
     Ok(reqwest::Client::builder().build()?)
 }
 
+/// A client of one database of one server. Clones share their connections.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    server: ServerKind,
+    host: Url,
+    write_url: Url,
+    database: String,
+    token: Option<String>,
+    authorization: Option<HeaderValue>,
+    /// How writes are compressed.
+    compression: Compression,
+    /// Whether the database has been created, where that has to be done.
+    created: Arc<OnceCell<()>>,
+}
+
 impl Client {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, Error> {
-        let mut write_url = options.host.join(match options.server {
+        let write_path = match options.server {
             ServerKind::Influxdb3 => "/api/v3/write_lp",
             ServerKind::Influxdb1 | ServerKind::Victoriametrics => "/write",
-        })?;
-        write_url
-            .query_pairs_mut()
-            .append_pair("db", &options.database);
-        if options.server == ServerKind::Influxdb3 {
-            write_url
-                .query_pairs_mut()
-                .append_pair("precision", "nanosecond");
+        };
+        let mut write_url = options.host.join(write_path)?;
+        match options.server {
+            ServerKind::Influxdb3 => {
+                write_url
+                    .query_pairs_mut()
+                    .append_pair("db", &options.database)
+                    .append_pair("precision", "nanosecond");
+            }
+            ServerKind::Influxdb1 => {
+                write_url
+                    .query_pairs_mut()
+                    .append_pair("db", &options.database)
+                    .append_pair("precision", "ns");
+            }
+            // A database would become one more label of every series.
+            ServerKind::Victoriametrics => {}
         }
         let authorization = match &options.token {
             None => None,
@@ -133,21 +141,24 @@ impl Client {
         };
         Ok(Self {
             http: http()?,
-            write_url,
-            query_url: options.host.join("/api/v3/query_sql")?,
-            database: options.database.clone(),
-            authorization,
-            host: options.host.clone(),
             server: options.server,
+            host: options.host.clone(),
+            write_url,
+            database: options.database.clone(),
+            token: options.token.clone(),
+            authorization,
             compression: Compression::None,
+            created: Arc::default(),
         })
     }
 
-    /// The same client, not waiting until its writes are durable.
+    /// The same client, not waiting until its writes are durable. Only InfluxDB 3 knows the difference.
     pub(crate) fn without_sync(mut self) -> Self {
-        self.write_url
-            .query_pairs_mut()
-            .append_pair("no_sync", "true");
+        if self.server == ServerKind::Influxdb3 {
+            self.write_url
+                .query_pairs_mut()
+                .append_pair("no_sync", "true");
+        }
         self
     }
 
@@ -165,12 +176,12 @@ impl Client {
         &self.database
     }
 
-    /// Makes the database where it is not made by the first write.
+    /// Makes the database, where the first write would not do that; so does the first write through this client.
     pub(crate) async fn prepare(&self) -> Result<(), Error> {
         if self.server == ServerKind::Influxdb1 {
-            let text = format!("CREATE DATABASE \"{}\"", self.database);
-            let url = self.host.join("/query")?;
-            self.send(self.http.post(url).query(&[("q", text)])).await?;
+            self.created
+                .get_or_try_init(|| self.create_database())
+                .await?;
         }
         Ok(())
     }
@@ -185,8 +196,9 @@ impl Client {
         Ok(self.send(request).await?.bytes().await?)
     }
 
-    /// Writes line protocol with timestamps in nanoseconds; tells how long that took until the answer.
+    /// Writes line protocol with timestamps in nanoseconds; tells how long that took until the answer, compression not included.
     pub(crate) async fn write(&self, lines: impl Into<Bytes>) -> Result<Duration, Error> {
+        self.prepare().await?;
         let body = self.compression.compress(lines.into())?;
         let started = Instant::now();
         let mut request = self.http.post(self.write_url.clone()).body(body);
@@ -197,15 +209,45 @@ impl Client {
         Ok(started.elapsed())
     }
 
-    /// Runs a query; gives the whole answer and how long it took until its last byte.
+    async fn create_database(&self) -> Result<(), Error> {
+        let mut url = self.host.join("/query")?;
+        let name = self.database.replace('\\', "\\\\").replace('"', "\\\"");
+        url.query_pairs_mut()
+            .append_pair("q", &format!("CREATE DATABASE \"{name}\""));
+        let answer = self.send(self.http.post(url)).await?.bytes().await?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        match answer.pointer("/results/0/error") {
+            None => Ok(()),
+            Some(error) => {
+                Err(format!("cannot create database {:?}: {error}", self.database).into())
+            }
+        }
+    }
+
+    /// Runs a query in SQL; gives the whole answer and how long it took until its last byte.
     pub(crate) async fn query(&self, sql: &str, format: &str) -> Result<(Bytes, Duration), Error> {
-        let body = serde_json::json!({ "db": self.database, "q": sql, "format": format });
-        let started = Instant::now();
+        self.ask_v3("/api/v3/query_sql", sql, format).await
+    }
+
+    /// Runs a query as InfluxDB 3 takes them.
+    async fn ask_v3(
+        &self,
+        path: &str,
+        text: &str,
+        format: &str,
+    ) -> Result<(Bytes, Duration), Error> {
+        let body = serde_json::json!({ "db": self.database, "q": text, "format": format });
         let request = self
             .http
-            .post(self.query_url.clone())
+            .post(self.host.join(path)?)
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_string());
+        self.timed(request).await
+    }
+
+    /// Sends a query's request; gives the whole answer and how long it took until its last byte.
+    async fn timed(&self, request: RequestBuilder) -> Result<(Bytes, Duration), Error> {
+        let started = Instant::now();
         let answer = self.send(request).await?.bytes().await?;
         Ok((answer, started.elapsed()))
     }
