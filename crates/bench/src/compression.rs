@@ -2,6 +2,7 @@
 
 use crate::Error;
 use bytes::Bytes;
+use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
 
@@ -25,6 +26,12 @@ impl FromStr for Compression {
                 "there is no compression {text:?}: none, gzip, zstd"
             )),
         }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.content_encoding().unwrap_or("none"))
     }
 }
 

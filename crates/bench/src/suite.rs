@@ -50,6 +50,18 @@ pub(crate) enum Step {
     InProcess,
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NewFolder => "a new folder",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Command(words) => words,
+            Self::InProcess => "engines within a process",
+        })
+    }
+}
+
 /// The types of queries, the cheap ones first; each of the second list takes long enough to be asked less often.
 const SELECTIVE: &str = "single-groupby-1-1-1,single-groupby-1-1-12,single-groupby-1-8-1,single-groupby-5-1-1,\
                          single-groupby-5-1-12,single-groupby-5-8-1,cpu-max-all-1,cpu-max-all-8,cpu-max-all-32-24,high-cpu-1,\
@@ -70,15 +82,15 @@ impl Scale {
     }
 
     /// How often the queries of each list are asked.
-    pub(crate) fn query_counts(self) -> (usize, usize) {
+    fn query_counts(self) -> (usize, usize) {
         match self {
             Self::Standard => (100, 10),
             Self::Smoke => (2, 1),
         }
     }
 
-    /// The options that draw the queries, for engines of which each kind runs the same.
-    pub(crate) fn queries(self) -> [(String, &'static str, usize); 2] {
+    /// What engines within a process are asked: options of the workload, types, and how often.
+    pub(crate) fn questions(self) -> [(String, &'static str, usize); 2] {
         let (selective, scans) = self.query_counts();
         [
             (self.workload().to_owned(), SELECTIVE, selective),

@@ -84,6 +84,18 @@ impl RequestOptions {
         })
     }
 
+    /// The options as words, for a command that is run by another.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let mut words = vec![
+            format!("--batch-lines={}", self.batch_lines),
+            format!("--workers={}", self.workers),
+            format!("--compression={}", self.compression),
+        ];
+        words.extend(self.rate.map(|rate| format!("--rate={rate}")));
+        words.extend(self.no_sync.then(|| "--no-sync".to_owned()));
+        words
+    }
+
     /// A client that writes as these options say.
     pub(crate) fn client(&self, options: &ClientOptions) -> Result<Client, Error> {
         let client = Client::new(options)?.with_compression(self.compression);

@@ -1,5 +1,7 @@
 //! One file per measurement.
 
+pub(crate) mod compare;
+
 pub(crate) mod generate;
 
 pub(crate) mod idle;
@@ -10,6 +12,10 @@ pub(crate) mod load;
 
 pub(crate) mod tiny;
 
+pub(crate) mod mixed;
+
 pub(crate) mod query;
+
+pub(crate) mod report;
 
 pub(crate) mod restart;

@@ -247,14 +247,19 @@ async fn measure(client: &Client, series: &Series, options: &Options) -> Result<
     let count = series.asked.len() - apart;
 
     let way = options.ask.language.name();
+    let question = match options.aligned {
+        true => format!("{} aligned", series.name),
+        false => series.name.clone(),
+    };
     let name = match way {
-        "sql" => series.name.clone(),
-        way => format!("{} {way}", series.name),
+        "sql" => question.clone(),
+        way => format!("{question} {way}"),
     };
     let mut record = options.record.start("query", &name);
     latencies.keep("", &mut record);
     record
         .text("language", way)
+        .text("question", question)
         .figure("queries", count as f64)
         .figure("workers", options.workers as f64)
         .figure("queries_per_s", count as f64 / seconds)

@@ -92,6 +92,18 @@ impl WorkloadOptions {
         })
     }
 
+    /// The options as words, for a command that is run by another.
+    pub(crate) fn words(&self) -> Vec<String> {
+        vec![
+            format!("--use-case={}", self.use_case),
+            format!("--hosts={}", self.hosts),
+            format!("--interval={}", humantime::format_duration(self.interval)).replace(' ', ""),
+            format!("--start={}", humantime::format_rfc3339_nanos(self.start)),
+            format!("--end={}", humantime::format_rfc3339_nanos(self.end)),
+            format!("--seed={}", self.seed),
+        ]
+    }
+
     pub(crate) fn start_ns(&self) -> Result<i64, Error> {
         since_epoch_ns(self.start)
     }
