@@ -12,6 +12,7 @@ equal checksums are equal answers. The canonical form of rows is told in `src/an
 import argparse
 import itertools
 import json
+import math
 import os
 import sys
 import time
@@ -32,7 +33,7 @@ def main():
     for table in options.tables:
         name, _, path = table.rpartition("=")
         engine.add_table(name or "cpu", os.path.join(path, "*.parquet") if os.path.isdir(path) else path)
-    for name, group in itertools.groupby(questions, key=lambda question: question["type"]):
+    for name, group in itertools.groupby(questions, key=lambda question: question["question"]):
         record = measure(engine, name, list(group), options)
         print(told(record), flush=True)
         if options.record:
@@ -122,7 +123,7 @@ def measure(engine, name, questions, options):
             sys.exit(f"{name}: question {len(sums) + 1} of {len(questions)}: {error}: {statement}")
     count = len(questions)
     durations_ms.sort()
-    percentile = lambda percent: durations_ms[max(-(-count * percent // 100) - 1, 0)]
+    percentile = lambda percent: durations_ms[max(math.ceil(count * percent / 100) - 1, 0)]
     total = of_row("\t".join(f"{sum:016x}" for sum in sums))
     return {
         "label": options.label or options.engine,
@@ -136,6 +137,7 @@ def measure(engine, name, questions, options):
             "p50_ms": percentile(50),
             "p90_ms": percentile(90),
             "p99_ms": percentile(99),
+            "p999_ms": percentile(99.9),
             "max_ms": percentile(100),
             "first_ms": first_ms,
             "cpu_ms": cpu_ms / count,
@@ -143,11 +145,13 @@ def measure(engine, name, questions, options):
             "bytes": size / count,
         },
         "texts": {
+            "question": name,
             "language": "sql",
             "engine": f"{options.engine} {engine.version}, {options.threads} threads",
             "fetch": engine.fetch,
             "checksum": f"{total:016x}",
         },
+        "series": {"percentiles_ms": [[percent, percentile(percent)] for percent in [*range(100), 99.5, 99.9, 99.99, 100]]},
     }
 
 

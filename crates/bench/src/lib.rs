@@ -12,11 +12,21 @@
 mod answer;
 mod client;
 mod commands;
-mod durations;
+mod compression;
+mod engine;
+mod latencies;
+mod machine;
+mod pace;
 mod process;
 mod queries;
 mod random;
 mod record;
+mod report;
+mod sender;
+mod settle;
+mod suite;
+mod visible;
+mod watch;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -37,24 +47,55 @@ struct Arguments {
 enum Command {
     Generate(commands::generate::Options),
     Parse(commands::parse::Options),
+    Idle(commands::idle::Options),
     Load(commands::load::Options),
-    Latency(commands::latency::Options),
+    #[command(visible_alias = "latency")]
+    Tiny(commands::tiny::Options),
     Query(commands::query::Options),
+    Mixed(commands::mixed::Options),
+    Restart(commands::restart::Options),
+    Report(commands::report::Options),
+    Compare(commands::compare::Options),
 }
 
 /// Runs the command that the arguments name, the program's name first. Refuses bad arguments by ending the process, as programs do.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     match Arguments::parse_from(arguments).command {
+        // Those that are about one core have no use for a runtime.
         Command::Generate(options) => commands::generate::run(&options),
         Command::Parse(options) => commands::parse::run(&options),
-        Command::Load(options) => on_runtime(commands::load::run(options)),
-        Command::Latency(options) => on_runtime(commands::latency::run(options)),
-        Command::Query(options) => on_runtime(commands::query::run(options)),
+        command => tokio::runtime::Runtime::new()?.block_on(run_command(command)),
     }
 }
 
-fn on_runtime(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    // The first provider set is the one used; there is no other here.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Runtime::new()?.block_on(command)
+/// The same within a command that consists of others.
+async fn run_words(words: Vec<String>) -> Result<(), Error> {
+    // Commands of a report are commands, and one of them could be a report.
+    Box::pin(run_command(Arguments::try_parse_from(words)?.command)).await
+}
+
+async fn run_command(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Generate(options) => commands::generate::run(&options),
+        Command::Parse(options) => commands::parse::run(&options),
+        Command::Idle(options) => commands::idle::run(options).await,
+        Command::Load(options) => commands::load::run(options).await,
+        Command::Tiny(options) => commands::tiny::run(options).await,
+        Command::Query(options) => commands::query::run(options).await,
+        Command::Mixed(options) => commands::mixed::run(options).await,
+        Command::Restart(options) => commands::restart::run(options).await,
+        Command::Compare(options) => commands::compare::run(options).await,
+        Command::Report(options) => commands::report::run(options).await,
+    }
+}
+
+/// The error and what led to it, in one line.
+pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
 }

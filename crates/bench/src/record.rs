@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct RecordOptions {
     /// File to which a line of JSON with the figures is added
     #[arg(long)]
@@ -28,6 +28,7 @@ impl RecordOptions {
             name: name.to_owned(),
             figures: BTreeMap::new(),
             texts: BTreeMap::new(),
+            series: BTreeMap::new(),
         }
     }
 
@@ -53,6 +54,9 @@ pub(crate) struct Record {
     /// What is compared for being equal, such as a checksum; and remarks.
     #[serde(default)]
     pub(crate) texts: BTreeMap<String, String>,
+    /// Points to plot, x and y.
+    #[serde(default)]
+    pub(crate) series: BTreeMap<String, Vec<[f64; 2]>>,
 }
 
 impl Record {
@@ -63,6 +67,11 @@ impl Record {
 
     pub(crate) fn text(&mut self, name: &str, text: impl Into<String>) -> &mut Self {
         self.texts.insert(name.to_owned(), text.into());
+        self
+    }
+
+    pub(crate) fn series(&mut self, name: &str, points: Vec<[f64; 2]>) -> &mut Self {
+        self.series.insert(name.to_owned(), points);
         self
     }
 
@@ -79,10 +88,6 @@ impl Record {
     }
 
     /// All records of a file, in its order.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for the report, which is not written yet")
-    )]
     pub(crate) fn read(path: &Path) -> Result<Vec<Self>, Error> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -110,7 +115,10 @@ mod tests {
             label: "some".to_owned(),
         };
         let mut record = options.start("query", "lastpoint");
-        record.figure("p50_ms", 1.25).text("checksum", "ff");
+        record
+            .figure("p50_ms", 1.25)
+            .text("checksum", "ff")
+            .series("rows", vec![[0.0, 1.0]]);
         for _ in 0..2 {
             options.keep(&record).expect("the file can be written");
         }

@@ -8,7 +8,7 @@
 //! | `metricsql` | | | `/api/v1/query_range` |
 
 use super::flight::Flight;
-use super::{Client, Refused, Server};
+use super::{Client, Refused, ServerKind};
 use crate::Error;
 use crate::answer::{Answer, Body};
 use crate::queries::{Language, Statement};
@@ -94,13 +94,13 @@ impl Asker {
     /// Connects, where that is a thing of its own. Fails if that kind of server does not know the language.
     pub(crate) async fn new(client: &Client, options: &AskOptions) -> Result<Self, Error> {
         let road = match (client.server, options.language) {
-            (Server::Influxdb3, Way::Sql) => Road::SqlOverHttp(options.format),
-            (Server::Influxdb3, Way::Flight) => Road::Flight(Box::new(
+            (ServerKind::Influxdb3, Way::Sql) => Road::SqlOverHttp(options.format),
+            (ServerKind::Influxdb3, Way::Flight) => Road::Flight(Box::new(
                 Flight::connect(&client.host, &client.database, client.token.as_deref()).await?,
             )),
-            (Server::Influxdb3, Way::Influxql) => Road::InfluxqlOf3,
-            (Server::Influxdb1, Way::Influxql) => Road::InfluxqlOf1,
-            (Server::Victoriametrics, Way::Metricsql) => Road::Metricsql,
+            (ServerKind::Influxdb3, Way::Influxql) => Road::InfluxqlOf3,
+            (ServerKind::Influxdb1, Way::Influxql) => Road::InfluxqlOf1,
+            (ServerKind::Victoriametrics, Way::Metricsql) => Road::Metricsql,
             (server, language) => {
                 let (server, language) = (server.name(), language.name());
                 return Err(format!(

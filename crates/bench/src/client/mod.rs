@@ -7,17 +7,18 @@ mod flight;
 mod tests;
 
 use crate::Error;
+use crate::compression::Compression;
 pub(crate) use ask::{AskOptions, Asker};
 use bytes::Bytes;
 use clap::ValueEnum;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ClientOptions {
     /// URL of the server
     #[arg(
@@ -36,13 +37,25 @@ pub(crate) struct ClientOptions {
     database: String,
 
     /// What kind of server it is: where it takes lines, and which languages it knows
-    #[arg(long, value_enum, default_value_t = Server::Influxdb3)]
-    server: Server,
+    #[arg(long, value_enum, default_value_t = ServerKind::Influxdb3)]
+    server: ServerKind,
+}
+
+impl ClientOptions {
+    /// For a server that needs no token.
+    pub(crate) fn of(server: ServerKind, host: &str, database: &str) -> Result<Self, Error> {
+        Ok(Self {
+            host: host.parse()?,
+            token: None,
+            database: database.to_owned(),
+            server,
+        })
+    }
 }
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Server {
+pub(crate) enum ServerKind {
     /// This one, or another with the interface of InfluxDB 3.
     Influxdb3,
     /// InfluxDB 1; the database is created before the first write.
@@ -51,8 +64,16 @@ pub(crate) enum Server {
     Victoriametrics,
 }
 
-impl Server {
-    fn name(self) -> &'static str {
+impl ServerKind {
+    /// Answers with success as soon as the server serves.
+    pub(crate) fn health_path(self) -> &'static str {
+        match self {
+            Self::Influxdb3 | Self::Victoriametrics => "/health",
+            Self::Influxdb1 => "/ping",
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Influxdb3 => "influxdb3",
             Self::Influxdb1 => "influxdb1",
@@ -61,16 +82,31 @@ impl Server {
     }
 }
 
+impl fmt::Display for ServerKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// A client of any server.
+pub(crate) fn http() -> Result<reqwest::Client, Error> {
+    // The first provider set is the one used; there is no other here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder().build()?)
+}
+
 /// A client of one database of one server. Clones share their connections.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    server: Server,
+    server: ServerKind,
     host: Url,
     write_url: Url,
     database: String,
     token: Option<String>,
     authorization: Option<HeaderValue>,
+    /// How writes are compressed.
+    compression: Compression,
     /// Whether the database has been created, where that has to be done.
     created: Arc<OnceCell<()>>,
 }
@@ -78,25 +114,25 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, Error> {
         let write_path = match options.server {
-            Server::Influxdb3 => "/api/v3/write_lp",
-            Server::Influxdb1 | Server::Victoriametrics => "/write",
+            ServerKind::Influxdb3 => "/api/v3/write_lp",
+            ServerKind::Influxdb1 | ServerKind::Victoriametrics => "/write",
         };
         let mut write_url = options.host.join(write_path)?;
         match options.server {
-            Server::Influxdb3 => {
+            ServerKind::Influxdb3 => {
                 write_url
                     .query_pairs_mut()
                     .append_pair("db", &options.database)
                     .append_pair("precision", "nanosecond");
             }
-            Server::Influxdb1 => {
+            ServerKind::Influxdb1 => {
                 write_url
                     .query_pairs_mut()
                     .append_pair("db", &options.database)
                     .append_pair("precision", "ns");
             }
             // A database would become one more label of every series.
-            Server::Victoriametrics => {}
+            ServerKind::Victoriametrics => {}
         }
         let authorization = match &options.token {
             None => None,
@@ -107,20 +143,21 @@ impl Client {
             }
         };
         Ok(Self {
-            http: reqwest::Client::builder().build()?,
+            http: http()?,
             server: options.server,
             host: options.host.clone(),
             write_url,
             database: options.database.clone(),
             token: options.token.clone(),
             authorization,
+            compression: Compression::None,
             created: Arc::default(),
         })
     }
 
     /// The same client, not waiting until its writes are durable. Only InfluxDB 3 knows the difference.
     pub(crate) fn without_sync(mut self) -> Self {
-        if self.server == Server::Influxdb3 {
+        if self.server == ServerKind::Influxdb3 {
             self.write_url
                 .query_pairs_mut()
                 .append_pair("no_sync", "true");
@@ -128,15 +165,49 @@ impl Client {
         self
     }
 
-    /// Writes line protocol with timestamps in nanoseconds; tells how long that took until the answer.
-    pub(crate) async fn write(&self, lines: impl Into<Bytes>) -> Result<Duration, Error> {
-        if self.server == Server::Influxdb1 {
+    /// The same client, compressing what it writes.
+    pub(crate) fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    pub(crate) fn server(&self) -> ServerKind {
+        self.server
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Makes the database, where the first write would not do that; so does the first write through this client.
+    pub(crate) async fn prepare(&self) -> Result<(), Error> {
+        if self.server == ServerKind::Influxdb1 {
             self.created
                 .get_or_try_init(|| self.create_database())
                 .await?;
         }
+        Ok(())
+    }
+
+    /// The whole answer at a path of the server.
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Bytes, Error> {
+        let request = self.http.get(self.host.join(path)?).query(parameters);
+        Ok(self.send(request).await?.bytes().await?)
+    }
+
+    /// Writes line protocol with timestamps in nanoseconds; tells how long that took until the answer, compression not included.
+    pub(crate) async fn write(&self, lines: impl Into<Bytes>) -> Result<Duration, Error> {
+        self.prepare().await?;
+        let body = self.compression.compress(lines.into())?;
         let started = Instant::now();
-        let request = self.http.post(self.write_url.clone()).body(lines.into());
+        let mut request = self.http.post(self.write_url.clone()).body(body);
+        if let Some(encoding) = self.compression.content_encoding() {
+            request = request.header(CONTENT_ENCODING, encoding);
+        }
         self.send(request).await?.bytes().await?;
         Ok(started.elapsed())
     }

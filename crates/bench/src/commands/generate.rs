@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let (mut count, mut bytes) = (0, 0);
     loop {
         buffer.clear();
-        let written = rows.write(ROWS_PER_WRITE, &mut buffer);
+        let written = rows.write(ROWS_PER_WRITE, &mut buffer).rows;
         if written == 0 {
             break;
         }

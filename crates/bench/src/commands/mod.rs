@@ -1,11 +1,21 @@
 //! One file per measurement.
 
+pub(crate) mod compare;
+
 pub(crate) mod generate;
+
+pub(crate) mod idle;
 
 pub(crate) mod parse;
 
 pub(crate) mod load;
 
-pub(crate) mod latency;
+pub(crate) mod tiny;
+
+pub(crate) mod mixed;
 
 pub(crate) mod query;
+
+pub(crate) mod report;
+
+pub(crate) mod restart;

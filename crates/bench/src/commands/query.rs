@@ -5,7 +5,7 @@
 
 use crate::answer::{self, Answer, Contents, Shape};
 use crate::client::{AskOptions, Asker, Client, ClientOptions};
-use crate::durations::{Durations, ms};
+use crate::latencies::{Latencies, ms};
 use crate::queries::{Kind, Kinds, Question, Statement, Use};
 use crate::record::{Record, RecordOptions};
 use crate::workload::WorkloadOptions;
@@ -88,6 +88,7 @@ struct Asked {
 
 /// Questions of one type.
 struct Series {
+    /// Series of the same name have the same questions, if the workload is the same.
     name: String,
     warm_up: Vec<Asked>,
     /// Those that count.
@@ -160,7 +161,7 @@ fn drawn(kind: Kind, options: &Options) -> Result<Series, Error> {
             .collect()
     };
     Ok(Series {
-        name: kind.to_string(),
+        name: kind.named(options.aligned),
         warm_up: asked(Use::WarmUp, options.warm_up)?,
         asked: Arc::new(asked(Use::Count, options.count)?),
     })
@@ -237,7 +238,7 @@ async fn measure(client: &Client, series: &Series, options: &Options) -> Result<
 
     answers.sort_unstable_by_key(|done| done.number);
     let first = first.or_else(|| answers.first().map(|done| done.duration));
-    let durations = Durations::new(answers.iter().skip(apart).map(|done| done.duration));
+    let latencies = Latencies::of(answers.iter().skip(apart).map(|done| done.duration));
     let bytes: usize = answers.iter().map(|done| done.bytes).sum();
     let shown = match (&answers.last(), options.show) {
         (Some(done), true) => done.shown(),
@@ -252,9 +253,10 @@ async fn measure(client: &Client, series: &Series, options: &Options) -> Result<
         way => format!("{} {way}", series.name),
     };
     let mut record = options.record.start("query", &name);
-    durations.describe(&mut record);
+    latencies.keep("", &mut record);
     record
         .text("language", way)
+        .text("question", &series.name)
         .figure("queries", count as f64)
         .figure("workers", options.workers as f64)
         .figure("queries_per_s", count as f64 / seconds)
@@ -276,7 +278,7 @@ async fn measure(client: &Client, series: &Series, options: &Options) -> Result<
             record.text("checksum", answer::of_answers(checksums).to_string());
         }
     }
-    println!("{}", told(&record, &durations));
+    println!("{}", told(&record, &latencies));
     if let Some(shown) = shown {
         println!("{shown}");
     }
@@ -284,7 +286,7 @@ async fn measure(client: &Client, series: &Series, options: &Options) -> Result<
 }
 
 /// The record in a line for people.
-fn told(record: &Record, durations: &Durations) -> String {
+fn told(record: &Record, latencies: &Latencies) -> String {
     let figure = |name: &str| record.figures.get(name).copied();
     let mut text = format!(
         "{}: {} queries, {:.1} per second, {:.0} bytes each",
@@ -296,7 +298,7 @@ fn told(record: &Record, durations: &Durations) -> String {
     if let Some(rows) = figure("rows") {
         text += &format!(", {rows:.1} rows");
     }
-    text += &format!(": {durations}");
+    text += &format!(": {latencies}");
     if let Some(first_ms) = figure("first_ms") {
         text += &format!(", first {first_ms:.3} ms");
     }

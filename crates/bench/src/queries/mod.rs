@@ -53,6 +53,14 @@ impl Kind {
             .map_or("", |(name, _)| name)
     }
 
+    /// What records call questions of this type. Those with windows on whole hours are others.
+    pub(crate) fn named(self, aligned: bool) -> String {
+        match aligned {
+            true => format!("{self} aligned"),
+            false => self.to_string(),
+        }
+    }
+
     /// The random numbers that questions of this type are drawn with; the same whichever other types are asked.
     pub(crate) fn random(self, seed: u64, use_: Use) -> Random {
         let stream = xxhash_rust::xxh3::xxh3_64(self.name().as_bytes());
@@ -161,6 +169,7 @@ impl Question {
             .collect();
         let mut object = serde_json::json!({
             "type": self.kind.name(),
+            "question": self.kind.named(self.aligned),
             "columns": columns,
             "rows_min": shape.rows.start(),
             "rows_max": shape.rows.end(),

@@ -3,7 +3,7 @@
 //! Rows come epoch by epoch, and within an epoch host by host; the first epoch shows where each walk starts. What a
 //! host does depends on the seed and its number alone, so the work can be split among tasks by hosts.
 
-use super::hosts;
+use super::{Written, hosts};
 use crate::random::{Normal, Random};
 use std::ops::Range;
 
@@ -34,6 +34,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    pub(crate) fn lines(&self) -> Rows {
+        Rows::new(self)
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.hosts.len() * self.epochs
     }
@@ -104,7 +108,7 @@ impl Rows {
     }
 
     /// Appends up to `rows_max` rows to `out` and tells how many; 0 at the end.
-    pub(crate) fn write(&mut self, rows_max: usize, out: &mut Vec<u8>) -> usize {
+    pub(crate) fn write(&mut self, rows_max: usize, out: &mut Vec<u8>) -> Written {
         let mut rows = 0;
         while rows < rows_max && self.epochs_left > 0 {
             let Some(host) = self.hosts.get_mut(self.next_host) else {
@@ -123,7 +127,10 @@ impl Rows {
             self.next_host += 1;
             rows += 1;
         }
-        rows
+        Written {
+            rows,
+            values: rows * FIELDS.len(),
+        }
     }
 
     fn next_epoch(&mut self) {
@@ -157,7 +164,7 @@ mod tests {
     fn text(plan: &Plan, rows_per_call: usize) -> String {
         let mut rows = Rows::new(plan);
         let mut out = Vec::new();
-        while rows.write(rows_per_call, &mut out) > 0 {}
+        while rows.write(rows_per_call, &mut out).rows > 0 {}
         String::from_utf8(out).unwrap()
     }
 

@@ -9,6 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WorkloadOptions {
+    /// What is watched: cpu-only
+    #[arg(long, default_value = "cpu-only")]
+    pub(crate) use_case: UseCase,
+
     /// How many hosts; each is one series
     #[arg(long, default_value_t = 100)]
     pub(crate) hosts: usize,
@@ -30,6 +34,44 @@ pub(crate) struct WorkloadOptions {
     pub(crate) seed: u64,
 }
 
+/// What a workload pretends to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UseCase {
+    CpuOnly,
+}
+
+impl UseCase {
+    /// The tables whose rows can be counted, each with a field that every row has; none if rows may lose the tags that tell them apart.
+    pub(crate) fn tables(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::CpuOnly => &[("cpu", "usage_user")],
+        }
+    }
+}
+
+impl std::str::FromStr for UseCase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cpu-only" => Ok(Self::CpuOnly),
+            _ => Err(format!("there is no use case {text:?}: cpu-only")),
+        }
+    }
+}
+
+impl std::fmt::Display for UseCase {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("cpu-only")
+    }
+}
+
+/// What was appended to a buffer.
+pub(crate) struct Written {
+    pub(crate) rows: usize,
+    pub(crate) values: usize,
+}
+
 impl WorkloadOptions {
     pub(crate) fn plan(&self) -> Result<Plan, Error> {
         let (start_ns, end_ns) = (self.start_ns()?, self.end_ns()?);
@@ -48,6 +90,18 @@ impl WorkloadOptions {
             epochs: usize::try_from(span_ns / interval_ns)?,
             seed: self.seed,
         })
+    }
+
+    /// The options as words, for a command that is run by another.
+    pub(crate) fn words(&self) -> Vec<String> {
+        vec![
+            format!("--use-case={}", self.use_case),
+            format!("--hosts={}", self.hosts),
+            format!("--interval={}", humantime::format_duration(self.interval)).replace(' ', ""),
+            format!("--start={}", humantime::format_rfc3339_nanos(self.start)),
+            format!("--end={}", humantime::format_rfc3339_nanos(self.end)),
+            format!("--seed={}", self.seed),
+        ]
     }
 
     pub(crate) fn start_ns(&self) -> Result<i64, Error> {
