@@ -4,7 +4,6 @@
 //! which only `.ci/run` installs.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -54,11 +53,9 @@ pub(crate) fn run(root: &Path) -> Result<bool> {
 )]
 fn step(root: &Path, arguments: &[&str]) -> Result<(bool, Duration)> {
     let started = Instant::now();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(&cargo)
+    let status = crate::cargo(root)
         .args(arguments)
-        .current_dir(root)
         .status()
-        .with_context(|| format!("cannot run {}", cargo.display()))?;
+        .context("cannot run cargo")?;
     Ok((status.success(), started.elapsed()))
 }

@@ -141,9 +141,13 @@ impl Scale {
             Step::Start,
         ]);
         let (selective, scans) = self.query_counts();
+        let warm_up = match self {
+            Self::Standard => "",
+            Self::Smoke => " --warm-up 0",
+        };
         let mut ask = |types: &str, count: usize, more: &str| {
             steps.push(command(format!(
-                "query {{target}} {workload} --tsbs {types} --count {count}{more}"
+                "query {{target}} {workload} --tsbs {types} --count {count}{warm_up}{more}"
             )));
         };
         match kind {

@@ -23,7 +23,7 @@ const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
 
 /// Packages `binary`, or a release that is built first; false when that fails.
 pub(crate) fn run(root: &Path, binary: Option<&str>) -> Result<bool> {
-    let target = target_folder(root);
+    let target = crate::target_folder(root);
     let binary = match binary {
         Some(path) => PathBuf::from(path),
         None => {
@@ -85,20 +85,11 @@ pub(crate) fn run(root: &Path, binary: Option<&str>) -> Result<bool> {
     Ok(true)
 }
 
-fn target_folder(root: &Path) -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => root.join(folder),
-        None => root.join("target"),
-    }
-}
-
 fn build(root: &Path) -> Result<bool> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(&cargo)
+    let status = crate::cargo(root)
         .args(["build", "--release", "--locked", "--package", "cli"])
-        .current_dir(root)
         .status()
-        .with_context(|| format!("cannot run {}", cargo.display()))?;
+        .context("cannot run cargo")?;
     Ok(status.success())
 }
 

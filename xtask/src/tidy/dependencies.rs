@@ -1,7 +1,8 @@
 //! Rules about manifests: who may depend on whom, as the crates table of `docs/architecture.md` says.
 //!
 //! The table is the truth, and it names direct dependencies: a crate that reaches another through a third may still not
-//! name it unless its own row does. Only its tests may name all that it reaches, since they must build what it stands on.
+//! name it unless its own row does. Only its tests may name all that it reaches, since they must build what it stands on, and
+//! programs apart, which they try.
 
 use super::words::PROGRAMS;
 use super::{Checkout, Finding, Package};
@@ -89,7 +90,7 @@ fn in_table(package: &Package, rows: &[Row]) -> Vec<Finding> {
     let tests = package
         .local_tests
         .iter()
-        .filter(|name| !reached.contains(name));
+        .filter(|name| !reached.contains(name) && !PROGRAMS.contains(&name.as_str()));
     let stray = package.local.iter().chain(&package.local_tests);
     let forbidden: Vec<&String> = if alone {
         stray.collect()

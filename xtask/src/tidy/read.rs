@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -65,10 +64,8 @@ fn walk(root: &Path, folder: &Path, found: &mut impl FnMut(String, String)) -> R
 
 /// The workspace members, as cargo understands their manifests.
 fn packages(root: &Path) -> Result<Vec<Package>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = crate::cargo(root)
         .args(["metadata", "--no-deps", "--format-version", "1"])
-        .current_dir(root)
         .output()
         .context("cannot run cargo metadata")?;
     ensure!(

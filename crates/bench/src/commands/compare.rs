@@ -190,7 +190,7 @@ fn query_words(
 
 /// The pairs, in the order in which they were measured.
 fn table(a: &[Record], b: &[Record]) -> Result<Table, Error> {
-    let mut pairs: BTreeMap<(usize, usize), (String, Vec<[f64; 2]>)> = BTreeMap::new();
+    let mut pairs: BTreeMap<(usize, usize), Vec<[f64; 2]>> = BTreeMap::new();
     let mut first_seen: Vec<String> = Vec::new();
     let mut differ = Vec::new();
     if a.len() != b.len() {
@@ -217,16 +217,14 @@ fn table(a: &[Record], b: &[Record]) -> Result<Table, Error> {
                 continue;
             }
             if let (Some(a), Some(b)) = (a.figures.get(*figure), b.figures.get(*figure)) {
-                pairs
-                    .entry((position, number))
-                    .or_insert_with(|| (format!("{name} {figure}"), Vec::new()))
-                    .1
-                    .push([*a, *b]);
+                pairs.entry((position, number)).or_default().push([*a, *b]);
             }
         }
     }
     let mut table = Table::new(["", "A", "B", "B / A", "from", "to", "better"]);
-    for ((_, number_of_figure), (name, pairs)) in pairs {
+    for ((position, number_of_figure), pairs) in pairs {
+        let (_, figure, more_is_better) = FIGURES[number_of_figure];
+        let name = format!("{} {figure}", first_seen[position]);
         let side = |side: usize| median(pairs.iter().map(|pair| pair[side]));
         let ratios: Vec<f64> = pairs.iter().map(|[a, b]| b / a).collect();
         let ratio = median(ratios.iter().copied());
@@ -235,7 +233,6 @@ fn table(a: &[Record], b: &[Record]) -> Result<Table, Error> {
             .fold((f64::MAX, f64::MIN), |(low, high), ratio| {
                 (low.min(*ratio), high.max(*ratio))
             });
-        let more_is_better = FIGURES[number_of_figure].2;
         // Only what all pairs agree on is a difference.
         let better = match (low > 1.0, high < 1.0) {
             (true, _) => {

@@ -220,7 +220,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Record, Error> {
     watch.keep(sent.rows, "row", &mut record)?;
     // What a file holds cannot be known without parsing it.
     if options.file.is_none()
-        && let Some(after) = counted.wait_for(&client, sent.rows).await?
+        && let Some(after) = counted.wait_for_all(&client, sent.rows).await?
     {
         record.figure("visible_after_ms", after.as_secs_f64() * 1e3);
     }

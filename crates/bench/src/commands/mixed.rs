@@ -127,7 +127,7 @@ async fn measure(options: &Options) -> Result<(Record, String), Error> {
                 .collect::<Vec<_>>()
                 .join(","),
         );
-    if counted.wait_for(&client, sent.rows).await?.is_some() {
+    if counted.wait_for_all(&client, sent.rows).await?.is_some() {
         told += "\nevery row that was acknowledged is counted";
     }
     Ok((record, told))

@@ -570,7 +570,8 @@ impl Page {
             "rows",
             "MB in the folder",
             "answers after ms",
-            "every row after ms",
+            "last row after ms",
+            "rows lost",
             "peak MiB",
         ]);
         for record in self.of_command("restart") {
@@ -581,13 +582,14 @@ impl Page {
                 number(figure("killed_bytes").map(|bytes| bytes / 1e6)),
                 number(figure("ready_after_ms")),
                 number(figure("complete_after_ms")),
+                number(figure("missing_rows")),
                 number(figure("peak_after_bytes").map(|bytes| bytes / MIB)),
             ]);
         }
         if !table.is_empty() {
             writeln!(
                 out,
-                "## Killed and started again\n\nThe process is killed (SIGKILL) right after the last acknowledgement, and started on the same folder; rows are counted until none is missing.\n\n{table}"
+                "## Killed and started again\n\nThe process is killed (SIGKILL) right after the last acknowledgement, and started on the same folder; rows are counted until none is missing, or none has come for half a minute.\n\n{table}"
             )?;
         }
         Ok(())

@@ -12,6 +12,9 @@ mod harness;
 
 mod compat;
 
+#[cfg(target_os = "linux")]
+mod benchmark;
+
 #[path = "../../../../compat/scenario.rs"]
 mod scenario;
 
