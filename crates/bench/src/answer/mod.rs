@@ -141,6 +141,8 @@ pub(crate) struct Answer {
 pub(crate) enum Body {
     /// One array of objects.
     Json(Bytes),
+    /// One array of objects, series after series, as InfluxDB 3 answers InfluxQL.
+    JsonOfSeries(Bytes),
     /// An object on each line.
     Jsonl(Bytes),
     Csv(Bytes),
@@ -177,6 +179,7 @@ impl Body {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Json(bytes)
+            | Self::JsonOfSeries(bytes)
             | Self::Jsonl(bytes)
             | Self::Csv(bytes)
             | Self::Influxql(bytes)
@@ -197,6 +200,13 @@ impl Body {
         let mut sum = Sum::new(shape);
         match self {
             Self::Json(bytes) => json::read_array(bytes, shape, &mut sum)?,
+            Self::JsonOfSeries(bytes) => {
+                // Where series are told apart, each begins anew.
+                if shape.columns.iter().any(|column| column.kind == Kind::Text) {
+                    sum.in_any_order();
+                }
+                json::read_array(bytes, shape, &mut sum)?;
+            }
             Self::Jsonl(bytes) => json::read_lines(bytes, shape, &mut sum)?,
             Self::Csv(bytes) => csv::read(bytes, shape, &mut sum)?,
             Self::Batches(batches) => arrow::read(batches, shape, &mut sum)?,

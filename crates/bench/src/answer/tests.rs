@@ -95,7 +95,15 @@ fn the_same_rows_have_the_same_checksum_in_every_form() {
         {"metric":{"__name__":"cpu_usage_system","hostname":"host_0"},"values":[[1451609999.999,"7"]]},
         {"metric":{"__name__":"cpu_usage_user","hostname":"host_1"},"values":[[1451609999.999,"82"]]},
         {"metric":{"__name__":"cpu_usage_user","hostname":"host_0"},"values":[[1451609999.999,"51.2345678912"]]}]}}"#;
+    let rows_of_series = r#"[
+        {"iox::measurement":"cpu","time":"2016-01-01T00:00:00","hostname":"host_0","avg_usage_user":51.234567891,"avg_usage_system":7.0},
+        {"iox::measurement":"cpu","time":"2016-01-01T01:00:00","hostname":"host \"2\"","avg_usage_user":1.0},
+        {"iox::measurement":"cpu","time":"2016-01-01T00:00:00","hostname":"host_1","avg_usage_user":82.0}]"#;
     for (form, body) in [
+        (
+            "json of series",
+            Body::JsonOfSeries(Bytes::from_static(rows_of_series.as_bytes())),
+        ),
         ("jsonl", jsonl(lines)),
         ("csv", csv(csv_lines)),
         ("influxql", influxql(series)),

@@ -141,7 +141,7 @@ impl Asker {
                     }
                     _ => error,
                 })?;
-                Ok(of_http(answer, Body::Json))
+                Ok(of_http(answer, Body::JsonOfSeries))
             }
             (Road::InfluxqlOf1, Statement::Text(text)) => {
                 let mut url = client.host.join("/query")?;

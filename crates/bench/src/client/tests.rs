@@ -147,7 +147,7 @@ fn a_server_without_influxql_is_told_from_one_that_fails() {
     );
     let (asked, body) = ask("influxdb3", Way::Influxql, &text, ("200 OK", "[]"));
     assert!(asked.starts_with("post /api/v3/query_influxql "), "{asked}");
-    assert!(matches!(body, Ok(Body::Json(_))));
+    assert!(matches!(body, Ok(Body::JsonOfSeries(_))));
 }
 
 #[test]
