@@ -13,6 +13,7 @@ use crate::{Error, process};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// Ask questions, many of each type
 #[derive(Debug, clap::Args)]
@@ -208,24 +209,23 @@ async fn measure(client: &Client, series: &Series, options: &Options) -> Result<
     let started = Instant::now();
     let next = Arc::new(AtomicUsize::new(apart));
     let kept_bytes = Arc::new(AtomicUsize::new(0));
-    let workers: Vec<_> = askers
-        .into_iter()
-        .map(|asker| {
-            let worker = Worker {
-                asker,
-                asked: series.asked.clone(),
-                next: next.clone(),
-                kept_bytes: kept_bytes.clone(),
-                pace: options.rate.map(|rate| (started, apart, rate)),
-                done: Vec::new(),
-                paused: Duration::ZERO,
-            };
-            tokio::spawn(worker.run())
-        })
-        .collect();
+    // One that fails ends the others.
+    let mut workers = JoinSet::new();
+    for asker in askers {
+        let worker = Worker {
+            asker,
+            asked: series.asked.clone(),
+            next: next.clone(),
+            kept_bytes: kept_bytes.clone(),
+            pace: options.rate.map(|rate| (started, apart, rate)),
+            done: Vec::new(),
+            paused: Duration::ZERO,
+        };
+        workers.spawn(worker.run());
+    }
     let mut paused = Duration::ZERO;
-    for worker in workers {
-        let (done, paused_by_worker) = worker.await??;
+    while let Some(worker) = workers.join_next().await {
+        let (done, paused_by_worker) = worker??;
         answers.extend(done);
         paused += paused_by_worker;
     }
