@@ -1,7 +1,7 @@
 //! SQL over Arrow Flight SQL: the statement is announced, and its rows are fetched with the ticket that comes back.
 
-use crate::Error;
 use crate::answer::{Answer, Body};
+use crate::{Error, with_sources};
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -37,7 +37,10 @@ impl Flight {
             .tcp_nodelay(true)
             .connect()
             .await
-            .map_err(|error| format!("cannot connect to {host} for Flight SQL: {error}"))?;
+            .map_err(|error| {
+                let error = with_sources(&error);
+                format!("cannot connect to {host} for Flight SQL: {error}")
+            })?;
         let service = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
         let mut client = FlightSqlServiceClient::new_from_inner(service);
         client.set_header("database", database);

@@ -9,7 +9,7 @@ use crate::latencies::{Latencies, ms};
 use crate::queries::{Kind, Kinds, Question, Statement, Use};
 use crate::record::{Record, RecordOptions};
 use crate::workload::WorkloadOptions;
-use crate::{Error, process};
+use crate::{Error, process, with_sources};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -134,7 +134,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     for series in series {
         let record = measure(&client, &series, &options)
             .await
-            .map_err(|error| format!("{}: {error}", series.name))?;
+            .map_err(|error| format!("{}: {}", series.name, with_sources(&*error)))?;
         options.record.keep(&record)?;
     }
     Ok(())
@@ -415,7 +415,7 @@ async fn ask(asker: &mut Asker, asked: &[Asked], number: usize) -> Result<Done, 
 /// The error with the question that led to it.
 fn of_question(number: usize, asked: &[Asked], error: Error) -> Error {
     let (text, count) = (asked[number].statement.text(), asked.len());
-    let number = number + 1;
+    let (number, error) = (number + 1, with_sources(&*error));
     format!("question {number} of {count}: {error}: {text}").into()
 }
 
