@@ -3,8 +3,7 @@
 use crate::Error;
 use crate::client::{Client, ClientOptions};
 use crate::durations::Durations;
-use crate::workload::WorkloadOptions;
-use crate::workload::cpu::Rows;
+use crate::workload::{Rows, WorkloadOptions};
 
 /// Write single lines, one after the other
 #[derive(Debug, clap::Args)]
@@ -46,7 +45,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     let mut durations = Vec::with_capacity(options.count);
     for number in 0..lines {
         let mut line = Vec::new();
-        rows.write(1, &mut line);
+        if rows.write(1, &mut line).rows == 0 {
+            return Err(
+                format!("the workload has {number} rows, too few for {lines} writes").into(),
+            );
+        }
         let duration = client.write(line).await?;
         if number >= options.warm_up {
             durations.push(duration);

@@ -2,8 +2,7 @@
 
 use crate::durations::Durations;
 use crate::random::Random;
-use crate::workload::WorkloadOptions;
-use crate::workload::cpu::Rows;
+use crate::workload::{Rows, WorkloadOptions};
 use crate::{Error, process};
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -141,7 +140,7 @@ fn workload_batches(options: &Options) -> Result<Vec<Batches>, Error> {
             let mut expected_bytes = 0;
             Box::new(std::iter::from_fn(move || {
                 let mut lines = Vec::with_capacity(expected_bytes);
-                let count = rows.write(batch_lines, &mut lines);
+                let count = rows.write(batch_lines, &mut lines).rows;
                 expected_bytes = lines.len() + lines.len() / 16;
                 (count > 0).then(|| Batch {
                     rows: count,
