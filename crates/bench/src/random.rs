@@ -57,7 +57,7 @@ const TAIL_START: f64 = 3.442_619_855_899;
 const LAYER_AREA: f64 = 9.912_563_035_262_17e-3;
 
 /// The standard normal distribution, cut into layers of equal area.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Normal {
     /// The right end of each layer, from the widest to zero.
     edges: [f64; LAYERS + 1],
@@ -110,6 +110,38 @@ impl Normal {
     }
 }
 
+/// How often things come that are the rarer the higher their rank: a rank's chance falls with its power of 1.01.
+#[derive(Clone, Debug)]
+pub(crate) struct Zipf {
+    /// The chance of each rank or a lower one.
+    cumulative: Vec<f64>,
+}
+
+impl Zipf {
+    const EXPONENT: f64 = 1.01;
+
+    /// Ranks from 0 to `rank_max`.
+    pub(crate) fn new(rank_max: usize) -> Self {
+        let mut sum = 0.0;
+        let mut cumulative: Vec<f64> = (0..=rank_max)
+            .map(|rank| {
+                sum += (rank as f64 + 1.0).powf(-Self::EXPONENT);
+                sum
+            })
+            .collect();
+        for chance in &mut cumulative {
+            *chance /= sum;
+        }
+        Self { cumulative }
+    }
+
+    pub(crate) fn draw(&self, random: &mut Random) -> usize {
+        let place = random.unit();
+        // The last chance is 1, and a unit is less.
+        self.cumulative.partition_point(|chance| *chance <= place)
+    }
+}
+
 fn density(x: f64) -> f64 {
     (-0.5 * x * x).exp()
 }
@@ -128,7 +160,7 @@ fn tail(random: &mut Random) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Normal, Random};
+    use super::{Normal, Random, Zipf};
 
     #[test]
     fn normal_numbers_have_the_moments_and_tails_of_the_distribution() {
@@ -170,6 +202,21 @@ mod tests {
             counts.iter().all(|count| (9_500..10_500).contains(count)),
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn ranks_come_the_rarer_the_higher_they_are() {
+        let zipf = Zipf::new(99);
+        let mut random = Random::new(3, 0);
+        let mut counts = [0_u32; 100];
+        for _ in 0..300_000 {
+            counts[zipf.draw(&mut random)] += 1;
+        }
+        let share = |rank: usize| f64::from(counts[0]) / f64::from(counts[rank]);
+        assert!((1.95..2.10).contains(&share(1)), "{}", share(1));
+        assert!((9.5..11.0).contains(&share(9)), "{}", share(9));
+        assert!((90.0..120.0).contains(&share(99)), "{}", share(99));
+        assert_eq!(Zipf::new(0).draw(&mut random), 0);
     }
 
     #[test]

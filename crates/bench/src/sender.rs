@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::latencies::Latencies;
 use crate::pace::Pace;
 use crate::record::Record;
+use crate::workload::late;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +21,16 @@ pub(crate) struct Batch {
     /// Field values in these rows, which TSBS calls metrics.
     pub(crate) values: usize,
     pub(crate) lines: Bytes,
+}
+
+impl From<late::Batch> for Batch {
+    fn from(batch: late::Batch) -> Self {
+        Self {
+            rows: batch.rows,
+            values: batch.values,
+            lines: batch.lines.into(),
+        }
+    }
 }
 
 /// What one connection sends, in order.

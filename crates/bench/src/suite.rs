@@ -212,21 +212,23 @@ impl Scale {
                 Step::Stop,
             ]);
         }
-        if kind == ServerKind::Influxdb3 {
-            steps.extend([
-                Step::NewFolder,
-                Step::Start,
-                command(format!(
-                    "late {{target}} --hosts {hosts} --end {end} --workers {workers}"
-                )),
-                Step::Stop,
-                Step::NewFolder,
-                Step::Start,
-                command(format!(
-                    "churn {{target}} --duration {seconds}s --workers {workers}"
-                )),
-                Step::Stop,
-            ]);
+        if kind != ServerKind::Influxdb3 {
+            return;
+        }
+        let cpu = match self {
+            Self::Standard => "--hosts 200 --end 2016-01-02T00:00:00Z",
+            Self::Smoke => "--hosts 5 --end 2016-01-01T01:00:00Z",
+        };
+        let late = match self {
+            Self::Standard => "",
+            Self::Smoke => " --late-by 10m --backfill-window 10m",
+        };
+        for measured in [
+            format!("late {{target}} {cpu} --workers {workers} --order late{late}"),
+            format!("late {{target}} {cpu} --workers {workers} --order backfill{late}"),
+            format!("churn {{target}} --hosts {trucks} --duration {seconds}s --workers {workers}"),
+        ] {
+            steps.extend([Step::NewFolder, Step::Start, command(measured), Step::Stop]);
         }
     }
 

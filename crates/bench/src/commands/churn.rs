@@ -6,6 +6,7 @@ use crate::commands::load::RequestOptions;
 use crate::record::RecordOptions;
 use crate::sender;
 use crate::watch::WatchOptions;
+use crate::workload::late::OrderOptions;
 use crate::workload::{UseCase, WorkloadOptions};
 use std::time::Duration;
 
@@ -40,7 +41,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     let bounds = options.requests.bounds(Some(options.duration))?;
     let client = options.requests.client(&options.client)?;
     client.prepare().await?;
-    let hands = options.requests.batches(&workload)?;
+    let hands = options
+        .requests
+        .batches(&workload, &OrderOptions::default())?;
     let watch = options.watch.start()?;
     let sent = sender::send(&client, hands, bounds).await?;
     let mut record = options.record.start("churn", "churn");

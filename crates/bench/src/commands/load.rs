@@ -10,6 +10,7 @@ use crate::settle;
 use crate::visible::Count;
 use crate::watch::WatchOptions;
 use crate::workload::WorkloadOptions;
+use crate::workload::late::{self, OrderOptions};
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -105,25 +106,18 @@ impl RequestOptions {
         })
     }
 
-    /// The rows of a workload, a hand for each connection.
-    pub(crate) fn batches(&self, workload: &WorkloadOptions) -> Result<Vec<Batches>, Error> {
-        let batch_lines = self.batch_lines;
+    /// The rows of a workload in some order, a hand for each connection.
+    pub(crate) fn batches(
+        &self,
+        workload: &WorkloadOptions,
+        order: &OrderOptions,
+    ) -> Result<Vec<Batches>, Error> {
         let parts = workload.plan()?.split(self.workers);
-        let hands = parts.into_iter().map(|plan| -> Batches {
-            let mut rows = plan.lines();
-            let mut expected_bytes = 0;
-            Box::new(std::iter::from_fn(move || {
-                let mut lines = Vec::with_capacity(expected_bytes);
-                let written = rows.write(batch_lines, &mut lines);
-                expected_bytes = lines.len() + lines.len() / 16;
-                (written.rows > 0).then(|| Batch {
-                    rows: written.rows,
-                    values: written.values,
-                    lines: lines.into(),
-                })
-            }))
+        let hands = parts.iter().map(|plan| -> Result<Batches, Error> {
+            let batches = late::batches(plan, order, self.batch_lines)?;
+            Ok(Box::new(batches.map(Batch::from)))
         });
-        Ok(hands.collect())
+        hands.collect()
     }
 }
 
@@ -201,7 +195,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Record, Error> {
                 .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             file_batches(file, requests.batch_lines, requests.workers)
         }
-        None => requests.batches(&options.workload)?,
+        None => requests.batches(&options.workload, &OrderOptions::default())?,
     };
     if options.shuffle {
         let mut random = Random::new(options.workload.seed, u64::MAX);

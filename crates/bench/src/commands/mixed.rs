@@ -12,6 +12,7 @@ use crate::sender;
 use crate::visible::Count;
 use crate::watch::WatchOptions;
 use crate::workload::WorkloadOptions;
+use crate::workload::late::OrderOptions;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -76,7 +77,9 @@ async fn measure(options: &Options) -> Result<(Record, String), Error> {
         end: options.workload.end + AFTERWARDS,
         ..options.workload.clone()
     };
-    let hands = options.requests.batches(&afterwards)?;
+    let hands = options
+        .requests
+        .batches(&afterwards, &OrderOptions::default())?;
     let counted = Count::start(&client, &options.workload).await?;
     let watch = options.watch.start()?;
 

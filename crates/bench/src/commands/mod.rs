@@ -19,3 +19,7 @@ pub(crate) mod query;
 pub(crate) mod report;
 
 pub(crate) mod restart;
+
+pub(crate) mod churn;
+
+pub(crate) mod late;

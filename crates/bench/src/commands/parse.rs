@@ -1,8 +1,7 @@
 //! `bench parse`: how fast line protocol is parsed, on one core.
 
 use crate::Error;
-use crate::workload::WorkloadOptions;
-use crate::workload::cpu::Rows;
+use crate::workload::{Rows, WorkloadOptions};
 use line_protocol::{Field, Line, Parser, Series};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@ use crate::sender;
 use crate::visible::Count;
 use crate::watch::WatchOptions;
 use crate::workload::WorkloadOptions;
+use crate::workload::late::OrderOptions;
 use std::path::Path;
 
 const DATABASE: &str = "benchmark";
@@ -68,7 +69,9 @@ pub(crate) async fn measure(options: &Options, folder: &Path) -> Result<Record, 
         server_pid: Some(server.id()),
     }
     .start()?;
-    let work = options.requests.batches(&options.workload)?;
+    let work = options
+        .requests
+        .batches(&options.workload, &OrderOptions::default())?;
     let sent = sender::send(&client, work, options.requests.bounds(None)?).await?;
     let mut record = options
         .record

@@ -7,6 +7,7 @@ use crate::record::{Record, RecordOptions};
 use crate::sender::{self, Batches};
 use crate::watch::WatchOptions;
 use crate::workload::WorkloadOptions;
+use crate::workload::late::OrderOptions;
 
 /// Write single lines: one after the other, or some writers side by side
 #[derive(Clone, Debug, clap::Args)]
@@ -62,7 +63,7 @@ pub(crate) async fn measure(options: &Options) -> Result<(Record, String), Error
     let bounds = requests.bounds(None)?;
     let client = requests.client(&options.client)?;
     client.prepare().await?;
-    let mut hands = requests.batches(&options.workload)?;
+    let mut hands = requests.batches(&options.workload, &OrderOptions::default())?;
     let lines = options.warm_up + options.count;
     let rows = options.workload.plan()?.rows();
     let writers = hands.len();

@@ -1,20 +1,51 @@
-//! The options that say which rows to make, as every command that makes rows takes them.
+//! The workloads of TSBS: the options that say which rows to make, as every command that makes rows takes them, and the rows.
+//!
+//! ```text
+//! WorkloadOptions → Plan → Rows            line protocol, as many rows as asked for
+//!                        → shards::write   the same bytes from several threads
+//!                        → late::batches   the same rows, some of them late
+//! ```
+
+mod plan;
+
+mod rows;
+
+pub(crate) mod shards;
+
+mod lines;
+
+mod disorder;
+
+pub(crate) mod late;
+
+mod machines;
 
 pub(crate) mod cpu;
+mod devops;
 mod hosts;
 
+mod churn;
+
+mod iot;
+
+mod measurement;
+
+mod number;
+
+pub(crate) use plan::{Plan, UseCase};
+pub(crate) use rows::{Rows, Written};
+
 use crate::Error;
-use cpu::Plan;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WorkloadOptions {
-    /// What is watched: cpu-only
-    #[arg(long, default_value = "cpu-only")]
+    /// What the rows are of
+    #[arg(long, value_enum, default_value_t = UseCase::CpuOnly)]
     pub(crate) use_case: UseCase,
 
-    /// How many hosts; each is one series
-    #[arg(long, default_value_t = 100)]
+    /// How many hosts, or trucks; each is one series of each measurement
+    #[arg(long, visible_alias = "scale", default_value_t = 100)]
     pub(crate) hosts: usize,
 
     /// Time between two rows of a host
@@ -32,63 +63,54 @@ pub(crate) struct WorkloadOptions {
     /// What makes the random numbers the same each time
     #[arg(long, default_value_t = 123)]
     pub(crate) seed: u64,
+
+    /// The most fields a host has, for churn
+    #[arg(long, default_value_t = 100)]
+    pub(crate) fields_max: usize,
 }
 
-/// What a workload pretends to watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UseCase {
-    CpuOnly,
-}
-
-impl UseCase {
-    /// The tables whose rows can be counted, each with a field that every row has; none if rows may lose the tags that tell them apart.
-    pub(crate) fn tables(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::CpuOnly => &[("cpu", "usage_user")],
-        }
-    }
-}
-
-impl std::str::FromStr for UseCase {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "cpu-only" => Ok(Self::CpuOnly),
-            _ => Err(format!("there is no use case {text:?}: cpu-only")),
-        }
-    }
-}
-
-impl std::fmt::Display for UseCase {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("cpu-only")
-    }
-}
-
-/// What was appended to a buffer.
-pub(crate) struct Written {
-    pub(crate) rows: usize,
-    pub(crate) values: usize,
-}
+/// More would share the streams of random numbers that the measurements of a host have.
+const HOSTS_MAX: usize = 1 << 31;
+/// More would be of no use: no table has so many columns.
+const FIELDS_MAX: usize = 100_000;
 
 impl WorkloadOptions {
     pub(crate) fn plan(&self) -> Result<Plan, Error> {
         let (start_ns, end_ns) = (self.start_ns()?, self.end_ns()?);
-        let interval_ns = i64::try_from(self.interval.as_nanos())?;
+        if !(1..=HOSTS_MAX).contains(&self.hosts) {
+            return Err(format!("--hosts {} is not between 1 and {HOSTS_MAX}", self.hosts).into());
+        }
+        if !(1..=FIELDS_MAX).contains(&self.fields_max) {
+            let told = format!(
+                "--fields-max {} is not between 1 and {FIELDS_MAX}",
+                self.fields_max
+            );
+            return Err(told.into());
+        }
+        let interval = humantime::format_duration(self.interval);
+        let interval_ns = i64::try_from(self.interval.as_nanos())
+            .map_err(|_| format!("--interval {interval} is too long"))?;
         if interval_ns == 0 {
-            return Err("the interval is zero".into());
+            return Err(format!("--interval {interval} is zero").into());
         }
         let span_ns = end_ns - start_ns;
-        if span_ns <= 0 {
-            return Err("the end is not after the start".into());
+        if span_ns < interval_ns {
+            return Err(format!(
+                "--end {} is not one interval of {interval} after --start {}",
+                humantime::format_rfc3339(self.end),
+                humantime::format_rfc3339(self.start),
+            )
+            .into());
         }
         Ok(Plan {
+            use_case: self.use_case,
             hosts: 0..self.hosts,
+            hosts_total: self.hosts,
             start_ns,
             interval_ns,
             epochs: usize::try_from(span_ns / interval_ns)?,
             seed: self.seed,
+            fields_max: self.fields_max,
         })
     }
 
@@ -97,10 +119,11 @@ impl WorkloadOptions {
         vec![
             format!("--use-case={}", self.use_case),
             format!("--hosts={}", self.hosts),
-            format!("--interval={}", humantime::format_duration(self.interval)).replace(' ', ""),
+            format!("--interval={}", humantime::format_duration(self.interval)),
             format!("--start={}", humantime::format_rfc3339_nanos(self.start)),
             format!("--end={}", humantime::format_rfc3339_nanos(self.end)),
             format!("--seed={}", self.seed),
+            format!("--fields-max={}", self.fields_max),
         ]
     }
 
@@ -114,49 +137,18 @@ impl WorkloadOptions {
 }
 
 fn since_epoch_ns(time: SystemTime) -> Result<i64, Error> {
-    let since = time
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| "times before 1970 are not supported")?;
-    Ok(i64::try_from(since.as_nanos())?)
+    let since = time.duration_since(UNIX_EPOCH).map_err(|error| {
+        let before = humantime::format_duration(error.duration());
+        format!("times before 1970 are not supported, and this one is {before} before")
+    })?;
+    i64::try_from(since.as_nanos()).map_err(|_| {
+        format!(
+            "{} is later than can be told in nanoseconds",
+            humantime::format_rfc3339(time)
+        )
+        .into()
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::WorkloadOptions;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        workload: WorkloadOptions,
-    }
-
-    fn rows(arguments: &[&str]) -> Option<usize> {
-        let arguments = Arguments::try_parse_from([&["test"], arguments].concat()).ok()?;
-        Some(arguments.workload.plan().ok()?.rows())
-    }
-
-    #[test]
-    fn row_counts_are_those_that_others_publish() {
-        assert_eq!(rows(&[]), Some(864_000));
-        assert_eq!(rows(&["--hosts", "4000"]), Some(34_560_000));
-        let three_days = [
-            "--hosts",
-            "4000",
-            "--start",
-            "2023-06-11T00:00:00Z",
-            "--end",
-            "2023-06-14T00:00:00Z",
-        ];
-        assert_eq!(rows(&three_days), Some(103_680_000));
-        assert_eq!(rows(&["--interval", "1h", "--hosts", "10"]), Some(240));
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        assert_eq!(rows(&["--interval", "0s"]), None);
-        assert_eq!(rows(&["--end", "2016-01-01T00:00:00Z"]), None);
-        assert_eq!(rows(&["--start", "1960-01-01T00:00:00Z"]), None);
-        assert_eq!(rows(&["--start", "yesterday"]), None);
-    }
-}
+mod tests;
