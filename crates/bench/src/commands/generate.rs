@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::record::RecordOptions;
-use crate::workload::late::{self, Order, OrderOptions};
-use crate::workload::{WorkloadOptions, Written, shards};
+use crate::workload::late::{self, Batches, Order, OrderOptions};
+use crate::workload::{Plan, WorkloadOptions, Written, shards};
 use clap::ValueEnum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -40,6 +40,8 @@ pub(crate) struct Options {
 const ROWS_PER_WRITE: usize = 1_000;
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    // Before there is a file: bad options leave an older one as it is.
+    let making = Making::new(options)?;
     let mut output = match &options.output {
         Some(path) => Output::create(path)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?,
@@ -47,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     };
     let started = Instant::now();
     let mut bytes = 0;
-    let written = write(options, |lines| {
+    let written = making.write(|lines| {
         bytes += lines.len();
         output.write_all(lines)?;
         Ok(())
@@ -77,34 +79,59 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-fn write(
-    options: &Options,
-    mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<Written, Error> {
-    let plan = options.workload.plan()?;
-    let workers = options.workers;
-    if workers == 0 {
-        return Err("--workers 0 would make nothing".into());
+/// Rows about to be made.
+enum Making {
+    InTime {
+        plan: Plan,
+        workers: usize,
+        rows_max: usize,
+    },
+    InBatches(Batches),
+}
+
+impl Making {
+    fn new(options: &Options) -> Result<Self, Error> {
+        let plan = options.workload.plan()?;
+        let workers = options.workers;
+        if workers == 0 {
+            return Err("--workers 0 would make nothing".into());
+        }
+        if options.order.order == Order::Time {
+            return Ok(Self::InTime {
+                plan,
+                workers,
+                rows_max: options.rows_max.unwrap_or(usize::MAX),
+            });
+        }
+        if workers > 1 {
+            return Err(format!("--workers {workers} needs --order time").into());
+        }
+        if let Some(rows_max) = options.rows_max {
+            return Err(format!("--rows-max {rows_max} needs --order time").into());
+        }
+        let batches = late::batches(&plan, &options.order, ROWS_PER_WRITE)?;
+        Ok(Self::InBatches(batches))
     }
-    if options.order.order == Order::Time {
-        let rows_max = options.rows_max.unwrap_or(usize::MAX);
-        return shards::write(&plan, workers, rows_max, sink);
-    }
-    if workers > 1 {
-        return Err(format!("--workers {workers} needs --order time").into());
-    }
-    if let Some(rows_max) = options.rows_max {
-        return Err(format!("--rows-max {rows_max} needs --order time").into());
-    }
-    let mut total = Written::default();
-    for batch in late::batches(&plan, &options.order, ROWS_PER_WRITE)? {
-        sink(&batch.lines)?;
-        total += Written {
-            rows: batch.rows,
-            values: batch.values,
+
+    fn write(self, mut sink: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<Written, Error> {
+        let batches = match self {
+            Self::InTime {
+                plan,
+                workers,
+                rows_max,
+            } => return shards::write(&plan, workers, rows_max, sink),
+            Self::InBatches(batches) => batches,
         };
+        let mut total = Written::default();
+        for batch in batches {
+            sink(&batch.lines)?;
+            total += Written {
+                rows: batch.rows,
+                values: batch.values,
+            };
+        }
+        Ok(total)
     }
-    Ok(total)
 }
 
 /// Where the lines go.
@@ -216,6 +243,7 @@ mod tests {
     fn what_cannot_be_done_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let generate = |arguments: &[&str]| generate(arguments, &folder.path().join("lines"));
+        let before = generate(&[]).unwrap();
         for (arguments, expected) in [
             (&["--workers", "0"][..], "--workers 0 would make nothing"),
             (
@@ -229,6 +257,7 @@ mod tests {
         ] {
             assert_eq!(generate(arguments).unwrap_err(), expected);
         }
+        assert_eq!(std::fs::read(folder.path().join("lines")).unwrap(), before);
         assert!(
             generate(&["--use-case", "gpu-only"])
                 .unwrap_err()

@@ -6,7 +6,7 @@ use super::plan::{Plan, UseCase};
 use super::rows::{Rows, RowsInTime, Written};
 use crate::Error;
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// How much a thread makes before it hands it over, and how much is handed on together.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -31,10 +31,12 @@ pub(crate) fn write(
         let mut shards = Vec::new();
         for part in plan.split(workers) {
             let (sender, receiver) = sync_channel(CHUNKS_WAITING);
-            scope.spawn(move || make(&part, &sender));
+            let (used, used_receiver) = channel();
+            scope.spawn(move || make(&part, &sender, &used_receiver));
             shards.push(Shard {
                 receiver,
                 chunk: Chunk::default(),
+                used,
             });
         }
         // Dropped before the threads are waited for, so that those with more to send see that nobody wants it.
@@ -96,11 +98,11 @@ struct Chunk {
     steps: VecDeque<usize>,
 }
 
-/// The work of one thread: ends when all is made, or when nobody takes it any more.
-fn make(part: &Plan, sender: &SyncSender<Chunk>) {
+/// The work of one thread: ends when all is made, or when nobody takes it any more. Chunks that come back empty are filled again.
+fn make(part: &Plan, sender: &SyncSender<Chunk>, used: &Receiver<Chunk>) {
     let mut rows = RowsInTime::new(part);
     while rows.step().is_some() {
-        let mut chunk = Chunk::default();
+        let mut chunk = used.try_recv().unwrap_or_default();
         while let Some(step) = rows.step()
             && chunk.lines.bytes() < CHUNK_BYTES
         {
@@ -119,6 +121,8 @@ fn make(part: &Plan, sender: &SyncSender<Chunk>) {
 struct Shard {
     receiver: Receiver<Chunk>,
     chunk: Chunk,
+    /// Takes back the memory of chunks.
+    used: Sender<Chunk>,
 }
 
 /// The rows of all shards: step by step, and within a step shard by shard.
@@ -161,7 +165,9 @@ impl Merged {
                 let Ok(chunk) = shard.receiver.recv() else {
                     return false;
                 };
-                shard.chunk = chunk;
+                let used = std::mem::replace(&mut shard.chunk, chunk);
+                // A thread that has made all needs it no more.
+                let _ = shard.used.send(used);
             }
             self.rows_left = shard.chunk.steps.pop_front().unwrap_or(0);
             self.turn = turn;

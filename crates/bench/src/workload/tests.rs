@@ -92,21 +92,21 @@ fn rows(plan: &Plan) -> Vec<Row> {
     rows
 }
 
-/// The values of each field of each series, in the order of time; fields are called `measurement.field`.
+/// The values of each field of each host, in the order of time; fields are called `measurement.field`.
 fn walks(rows: &[Row]) -> HashMap<String, Vec<Vec<Number>>> {
-    type Series<'a> = (String, &'a [(String, String)]);
-    let mut series: HashMap<Series<'_>, Vec<Number>> = HashMap::new();
+    let mut walks: HashMap<[&str; 3], Vec<Number>> = HashMap::new();
     for row in rows {
         for (name, number) in &row.fields {
-            let name = format!("{}.{name}", row.measurement);
-            series.entry((name, &row.tags)).or_default().push(*number);
+            let walk = walks.entry([&row.measurement, name, &row.tags[0].1]);
+            walk.or_default().push(*number);
         }
     }
-    let mut walks: HashMap<String, Vec<Vec<Number>>> = HashMap::new();
-    for ((name, _), walk) in series {
-        walks.entry(name).or_default().push(walk);
+    let mut by_field: HashMap<String, Vec<Vec<Number>>> = HashMap::new();
+    for ([measurement, name, _], walk) in walks {
+        let walks = by_field.entry(format!("{measurement}.{name}"));
+        walks.or_default().push(walk);
     }
-    walks
+    by_field
 }
 
 #[test]
@@ -257,13 +257,15 @@ fn each_host_has_one_cpu_row_each_epoch() {
 /// Whoever has data from before gets the same again.
 #[test]
 fn the_first_cpu_row_is_what_it_always_was() {
-    assert_eq!(text(&plan(&[]), usize::MAX).lines().next(), Some(FIRST_ROW));
+    let mut line = Vec::new();
+    Rows::new(&plan(&[])).write(1, &mut line);
+    assert_eq!(String::from_utf8(line).unwrap(), FIRST_ROW);
 }
 
 const FIRST_ROW: &str = "cpu,hostname=host_0,region=ap-southeast-1,datacenter=ap-southeast-1b,rack=66,os=Ubuntu16.04LTS,\
     arch=x64,team=LON,service=15,service_version=1,service_environment=test usage_user=64i,usage_system=77i,usage_idle=51i,\
     usage_nice=96i,usage_iowait=35i,usage_irq=70i,usage_softirq=48i,usage_steal=18i,usage_guest=7i,usage_guest_nice=91i \
-    1451606400000000000";
+    1451606400000000000\n";
 
 /// What was measured of the original's files: a mean line of 346 bytes, and 8.5 to 10.8 % of `usage_user` above 90.
 #[test]
@@ -285,7 +287,7 @@ fn cpu_lines_look_like_the_original() {
 /// How much a value tells that the one before did not: 2.15 bits in the original.
 #[test]
 fn cpu_walks_are_as_hard_to_compress_as_the_original() {
-    let rows = rows(&plan_of("cpu-only", 50, 400));
+    let rows = rows(&plan_of("cpu-only", 20, 400));
     let mut counts: HashMap<i64, f64> = HashMap::new();
     let mut total = 0.0;
     for walk in walks(&rows).values().flatten() {
@@ -347,7 +349,7 @@ fn each_host_of_devops_sends_nine_measurements_and_101_fields() {
 
 #[test]
 fn walks_of_devops_rise_and_stay_within_their_limits() {
-    let walks = walks(&rows(&plan_of("devops", 10, 300)));
+    let walks = walks(&rows(&plan_of("devops", 4, 300)));
     assert_eq!(walks.len(), 101);
     let of = |measurement: &str| {
         let prefix = format!("{measurement}.");
@@ -491,13 +493,13 @@ fn trucks_send_numbers_of_their_precision_and_within_their_limits() {
 
 #[test]
 fn rows_of_trucks_are_lost_in_part_and_in_whole() {
-    let plan = plan_of("iot", 200, 250);
+    let plan = plan_of("iot", 100, 250);
     let rows = rows(&plan);
     let near = |count: usize, of: usize, expected: f64, tolerance: f64, what: &str| {
         let share = count as f64 / of as f64;
         assert!((share - expected).abs() < tolerance, "{what} {share}");
     };
-    near(rows.len(), 2 * 200 * 250, 0.99 * 0.9, 0.004, "sent");
+    near(rows.len(), 2 * 100 * 250, 0.99 * 0.9, 0.004, "sent");
     let tags_lost = rows.iter().filter(|row| row.tags.len() < 5).count();
     near(tags_lost, rows.len(), 0.01 * 5.0 / 8.0, 0.001, "tags lost");
     assert!(rows.iter().any(|row| row.tags[0].0 != "name"));
@@ -542,8 +544,8 @@ fn rows_of_trucks_are_lost_in_part_and_in_whole() {
             .unwrap();
         sent.insert((&row.measurement, row.time_ns, truck / 10));
     }
-    let batches = 2 * 20 * 250;
-    near(batches - sent.len(), batches, 0.01, 0.004, "batches lost");
+    let batches = 2 * 10 * 250;
+    near(batches - sent.len(), batches, 0.01, 0.005, "batches lost");
 }
 
 #[test]
@@ -556,7 +558,7 @@ fn rows_of_trucks_overtake_one_another() {
         late += usize::from(row.time_ns < newest_ns);
     }
     let share = late as f64 / rows.len() as f64;
-    assert!((0.02..0.2).contains(&share), "{share}");
+    assert!((0.024..0.032).contains(&share), "{share}");
 }
 
 #[test]
