@@ -55,6 +55,14 @@ impl FromStr for Engine {
     }
 }
 
+/// The first line that a program says, if it succeeds.
+fn said_by(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().next()?.trim().to_owned();
+    (output.status.success() && !line.is_empty()).then_some(line)
+}
+
 fn kind_named(name: &str) -> Result<ServerKind, String> {
     <ServerKind as ValueEnum>::from_str(name, false).map_err(|_| {
         let known: Vec<&str> = ServerKind::value_variants()
@@ -77,7 +85,7 @@ impl Engine {
         let text = match self.kind {
             ServerKind::Influxdb3 => {
                 "serve --node-id bench --object-store file --data-dir {folder}/data --without-auth \
-                 --http-bind 127.0.0.1:{port} --wal-files-per-snapshot 30"
+                 --http-bind 127.0.0.1:{port} --wal-files-per-snapshot 10"
             }
             ServerKind::Influxdb1 => "run -config {folder}/influxdb.conf",
             ServerKind::Victoriametrics => {
@@ -96,26 +104,20 @@ impl Engine {
         format!("{} {}", name.to_string_lossy(), arguments.join(" "))
     }
 
-    /// What the program says of its version, in one line.
+    /// What the program says of its version, or else the system's package, in one line.
     pub(crate) fn version(&self) -> String {
         let argument = match self.kind {
             ServerKind::Influxdb1 => "version",
             ServerKind::Influxdb3 | ServerKind::Victoriametrics => "--version",
         };
-        let told = Command::new(&self.binary).arg(argument).output();
-        let told = told.map(|output| {
-            let text = [output.stdout, output.stderr].concat();
-            String::from_utf8_lossy(&text)
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        });
-        match told {
-            Ok(told) if !told.is_empty() => told,
-            _ => "of unknown version".to_owned(),
-        }
+        said_by(Command::new(&self.binary).arg(argument))
+            .or_else(|| {
+                let owner = said_by(Command::new("dpkg-query").arg("--search").arg(&self.binary))?;
+                let (package, _) = owner.split_once(':')?;
+                let format = "--showformat=${Package} ${Version}";
+                said_by(Command::new("dpkg-query").args(["--show", format, package]))
+            })
+            .unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// Starts the server on what `folder` holds, with `more` arguments behind its own, and waits until it answers.

@@ -127,9 +127,10 @@ impl Scale {
 
     fn load_and_queries(self, kind: ServerKind, steps: &mut Vec<Step>) {
         let workload = self.workload();
+        // Longer than ours waits before it writes files, and before it merges what nothing more comes to.
         let (quiet, workers) = match self {
             Self::Standard => ("60s", 8),
-            Self::Smoke => ("2s", 2),
+            Self::Smoke => ("12s", 2),
         };
         steps.extend([
             Step::NewFolder,
@@ -175,14 +176,14 @@ impl Scale {
         steps.push(Step::Stop);
         if kind == ServerKind::Influxdb3 {
             let (seconds, rate) = match self {
-                Self::Standard => (60, 100_000),
-                Self::Smoke => (2, 1_000),
+                Self::Standard => (60, "--rate 100000"),
+                Self::Smoke => (2, "--rate 1000 --batch-lines 100"),
             };
             steps.extend([
                 Step::InProcess,
                 Step::Start,
                 command(format!(
-                    "mixed {{target}} {workload} --duration {seconds}s --rate {rate} --workers 2 --query-workers 2"
+                    "mixed {{target}} {workload} --duration {seconds}s {rate} --workers 2 --query-workers 2"
                 )),
                 Step::Stop,
             ]);
@@ -226,7 +227,9 @@ impl Scale {
         for measured in [
             format!("late {{target}} {cpu} --workers {workers} --order late{late}"),
             format!("late {{target}} {cpu} --workers {workers} --order backfill{late}"),
-            format!("churn {{target}} --hosts {trucks} --duration {seconds}s --workers {workers}"),
+            format!(
+                "churn {{target}} --hosts {trucks} --batch-lines 1000 --duration {seconds}s --workers {workers}"
+            ),
         ] {
             steps.extend([Step::NewFolder, Step::Start, command(measured), Step::Stop]);
         }

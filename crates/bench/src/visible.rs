@@ -100,7 +100,7 @@ async fn rows(client: &Client, use_case: UseCase) -> Result<usize, Error> {
                 number(&answer["results"][0]["series"][0]["values"][0][1], &text)?
             }
             ServerKind::Victoriametrics => {
-                let text = format!("sum(count_over_time({table}_{field}[100y]))");
+                let text = format!("sum(count_over_time({table}_{field}[20y]))");
                 let parameters = [("query", text.as_str()), ("nocache", "1")];
                 let answer: serde_json::Value =
                     serde_json::from_slice(&client.get("/api/v1/query", &parameters).await?)?;

@@ -75,7 +75,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
             .map(|(name, fact)| (name.to_owned(), fact))
             .collect(),
         scale: options.scale.to_string(),
-        command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+        command: command_line(),
         ..Page::default()
     };
     for (number, engine) in options.engines.iter().enumerate() {
@@ -115,6 +115,17 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         )
         .into()),
     }
+}
+
+/// The arguments of this program, without the folders that are of this machine alone.
+fn command_line() -> String {
+    let words = std::env::args()
+        .skip(1)
+        .map(|word| match word.rsplit_once('/') {
+            Some((_, name)) if word.starts_with('/') => name.to_owned(),
+            _ => word,
+        });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Takes the steps for one engine.

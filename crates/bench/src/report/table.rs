@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A table; all columns but the first are numbers, and stand to the right.
+/// A table. Columns of numbers stand to the right.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     heads: Vec<String>,
@@ -30,8 +30,17 @@ impl fmt::Display for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         formatter.write_str(&line(&self.heads))?;
+        let is_number = |cell: &String| {
+            let digits = cell.trim_start_matches(['-', '*', '–']);
+            digits
+                .chars()
+                .all(|c| c.is_ascii_digit() || " .*".contains(c))
+        };
         let rules: Vec<&str> = (0..self.heads.len())
-            .map(|column| if column == 0 { "---" } else { "---:" })
+            .map(|column| {
+                let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+                if cells.all(is_number) { "---:" } else { "---" }
+            })
             .collect();
         writeln!(formatter, "|{}|", rules.join("|"))?;
         for row in &self.rows {
