@@ -191,45 +191,54 @@ impl Scale {
     }
 
     fn other_loads(self, kind: ServerKind, steps: &mut Vec<Step>) {
-        let (hosts, end, trucks, seconds) = match self {
-            Self::Standard => (100, "2016-01-02T00:00:00Z", 1_000, 60),
-            Self::Smoke => (3, "2016-01-01T00:10:00Z", 10, 2),
+        let (devops, iot, quiet, questions) = match self {
+            Self::Standard => (
+                "--use-case devops --hosts 100 --end 2016-01-02T00:00:00Z",
+                "--use-case iot --hosts 500 --end 2016-01-02T00:00:00Z",
+                "60s",
+                "--count 10",
+            ),
+            Self::Smoke => (
+                "--use-case devops --hosts 3 --end 2016-01-01T00:10:00Z",
+                "--use-case iot --hosts 10 --interval 1m --end 2016-01-02T00:00:00Z",
+                "2s",
+                "--count 1 --warm-up 0",
+            ),
         };
-        let (quiet, iot_end) = match self {
-            Self::Standard => ("60s", "2016-01-01T12:00:00Z"),
-            Self::Smoke => ("2s", "2016-01-01T00:30:00Z"),
-        };
-        let workers = 2;
-        for workload in [
-            format!("--use-case devops --hosts {hosts} --end {end}"),
-            format!("--use-case iot --hosts {trucks} --end {iot_end}"),
-        ] {
+        for workload in [devops, iot] {
             steps.extend([
                 Step::NewFolder,
                 Step::Start,
                 command(format!(
-                    "load {{target}} {workload} --workers {workers} --data-folder {{folder}} --quiet {quiet}"
+                    "load {{target}} {workload} --workers 2 --data-folder {{folder}} --quiet {quiet}"
                 )),
-                Step::Stop,
             ]);
+            if workload == iot && kind == ServerKind::Influxdb3 {
+                steps.push(command(format!(
+                    "query {{target}} {workload} --tsbs all-iot {questions}"
+                )));
+            }
+            steps.push(Step::Stop);
         }
         if kind != ServerKind::Influxdb3 {
             return;
         }
-        let cpu = match self {
-            Self::Standard => "--hosts 200 --end 2016-01-02T00:00:00Z",
-            Self::Smoke => "--hosts 5 --end 2016-01-01T01:00:00Z",
-        };
-        let late = match self {
-            Self::Standard => "",
-            Self::Smoke => " --late-by 10m --backfill-window 10m",
+        let (cpu, late, churn) = match self {
+            Self::Standard => (
+                "--hosts 200 --end 2016-01-02T00:00:00Z",
+                "",
+                "--hosts 10000 --duration 60s",
+            ),
+            Self::Smoke => (
+                "--hosts 5 --end 2016-01-01T01:00:00Z",
+                " --late-by 10m --backfill-window 10m",
+                "--hosts 100 --duration 2s",
+            ),
         };
         for measured in [
-            format!("late {{target}} {cpu} --workers {workers} --order late{late}"),
-            format!("late {{target}} {cpu} --workers {workers} --order backfill{late}"),
-            format!(
-                "churn {{target}} --hosts {trucks} --batch-lines 1000 --duration {seconds}s --workers {workers}"
-            ),
+            format!("late {{target}} {cpu} --workers 2 --order late{late}"),
+            format!("late {{target}} {cpu} --workers 2 --order backfill{late}"),
+            format!("churn {{target}} {churn} --batch-lines 1000 --workers 2"),
         ] {
             steps.extend([Step::NewFolder, Step::Start, command(measured), Step::Stop]);
         }
