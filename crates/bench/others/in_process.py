@@ -107,11 +107,11 @@ def measure(engine, name, questions, options):
         statements.append(question[options.engine])
     first_ms = None
     for statement in statements[: options.warm_up]:
-        _, duration_ms, _ = timed(engine, statement)
+        _, duration_ms, _ = timed(engine, name, statement)
         first_ms = first_ms or duration_ms
     durations_ms, cpu_ms, sums, rows, size = [], 0, [], 0, 0
     for question, statement in zip(questions, statements):
-        answer, duration_ms, used_ms = timed(engine, statement)
+        answer, duration_ms, used_ms = timed(engine, name, statement)
         first_ms = first_ms or duration_ms
         durations_ms.append(duration_ms)
         cpu_ms += used_ms
@@ -155,10 +155,13 @@ def measure(engine, name, questions, options):
     }
 
 
-def timed(engine, statement):
+def timed(engine, name, statement):
     """The answer, how long it took, and the CPU time of all threads."""
     cpu, started = time.process_time(), time.perf_counter()
-    answer = engine.ask(statement)
+    try:
+        answer = engine.ask(statement)
+    except Exception as error:
+        sys.exit(f"{name}: {error}: {statement}")
     return answer, (time.perf_counter() - started) * 1e3, (time.process_time() - cpu) * 1e3
 
 
