@@ -10,6 +10,7 @@ use crate::queries::{Kind, Kinds, Question, Statement, Use};
 use crate::record::{Record, RecordOptions};
 use crate::workload::WorkloadOptions;
 use crate::{Error, process, with_sources};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -69,9 +70,9 @@ pub(crate) struct Options {
     #[arg(long)]
     show: bool,
 
-    /// Print the questions in every language, as lines of JSON, and ask nothing
-    #[arg(long, requires = "tsbs")]
-    print: bool,
+    /// Print the questions in every language, as lines of JSON, and ask nothing; to a file if one is given
+    #[arg(long, requires = "tsbs", num_args = 0..=1, require_equals = true, value_name = "FILE", default_missing_value = "-")]
+    print: Option<PathBuf>,
 
     /// Process of the server, if on this machine, to see the CPU time it uses
     #[arg(long)]
@@ -115,13 +116,19 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
             .iter()
             .flat_map(|kinds| kinds.0.iter().copied())
     };
-    if options.print {
+    if let Some(path) = &options.print {
+        let mut lines = String::new();
         for kind in kinds() {
             for question in draw(kind, Use::Count, options.count, &options)? {
-                println!("{}", question.to_json());
+                lines += &format!("{}\n", question.to_json());
             }
         }
-        return Ok(());
+        if path == Path::new("-") {
+            print!("{lines}");
+            return Ok(());
+        }
+        return std::fs::write(path, lines)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()).into());
     }
     // All are drawn before the first is asked, so that a wrong option is told at once.
     let series: Vec<Series> = match &options.sql {

@@ -219,17 +219,14 @@ impl Runner<'_> {
         let script = folder.join("in_process.py");
         std::fs::write(&script, IN_PROCESS_SCRIPT)?;
         let questions = folder.join("questions.jsonl");
-        let program = std::env::current_exe()?;
         for (workload, kinds, count) in self.options.scale.questions() {
             let template = format!("query {workload} --tsbs {kinds} --count {count} --print");
-            let printed = Command::new(&program)
-                .args(template.split_whitespace())
-                .output()?;
-            if !printed.status.success() {
-                let told = String::from_utf8_lossy(&printed.stderr).into_owned();
-                return Err(format!("{template}: {told}").into());
+            let mut words = vec!["influxdb3-bench".to_owned()];
+            words.extend(template.split_whitespace().map(str::to_owned));
+            if let Some(print) = words.last_mut() {
+                *print += &format!("={}", questions.display());
             }
-            std::fs::write(&questions, printed.stdout)?;
+            run_words(words).await?;
             for engine in &self.options.in_process {
                 let told = format!(
                     "influxdb3-bench {template} | python in_process.py {engine} {{folder}}/bench/dbs/1/0"

@@ -1,6 +1,7 @@
 //! The benchmark measures this binary, in small: every step works, and its page is whole. How fast anything is, is never asked here.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ use crate::harness::temporary_folder;
 fn a_small_report_has_every_figure() {
     let folder = temporary_folder();
     let output = folder.path().join("report");
-    let arguments = [
+    let folder_of_report = output.display().to_string();
+    let mut arguments = vec![
         "influxdb3-bench",
         "report",
         "--engine",
@@ -18,9 +20,18 @@ fn a_small_report_has_every_figure() {
         "--scale",
         "smoke",
         "--output",
-        &output.display().to_string(),
+        &folder_of_report,
     ];
-    if let Err(error) = bench::run(arguments.map(Into::into)) {
+    // DuckDB is asked the same of our files, where it is there.
+    let python = std::env::var("GNOMON_PYTHON").unwrap_or_default();
+    let has_duckdb = Command::new(&python)
+        .args(["-c", "import duckdb, pyarrow"])
+        .status()
+        .is_ok_and(|status| status.success());
+    if has_duckdb {
+        arguments.extend(["--python", &python, "--in-process", "duckdb"]);
+    }
+    if let Err(error) = bench::run(arguments.into_iter().map(Into::into)) {
         panic!("{}", bench::with_sources(&*error));
     }
 
