@@ -212,7 +212,7 @@ fn ingest(criterion: &mut Criterion, stages: &Stages) {
     let mut group = criterion.benchmark_group("storage");
     group.throughput(stages.rows_of_request());
     group.bench_function("ingest", |bencher| {
-        bencher.iter_with_large_drop(|| stages.ingest.pass(&snapshot, &stages.requests[1]));
+        bencher.iter(|| stages.ingest.pass(&snapshot, &stages.requests[1]));
     });
     group.finish();
 }
@@ -239,7 +239,7 @@ fn log(criterion: &mut Criterion, stages: &Stages) {
         frames.clear();
         encode(&mut frames);
         group.bench_function(format!("wal_decode{suffix}"), |bencher| {
-            bencher.iter_with_large_drop(|| {
+            bencher.iter(|| {
                 let frame = next_frame(&frames).expect("a sound frame");
                 frame.expect("a frame").decode().expect("a sound payload")
             });
@@ -272,7 +272,7 @@ fn sort(criterion: &mut Criterion, stages: &Stages) {
     let mut group = criterion.benchmark_group("storage");
     group.throughput(stages.all_rows());
     group.bench_function("sort", |bencher| {
-        bencher.iter_with_large_drop(|| Segment::sorted(&parts, 1, 1).expect("batches sort"));
+        bencher.iter(|| Segment::sorted(&parts, 1, 1).expect("batches sort"));
     });
     group.finish();
 }
@@ -340,13 +340,13 @@ fn merge(criterion: &mut Criterion, stages: &Stages) {
     let following = Merging::new(stages, all);
     group.throughput(stages.all_rows());
     group.bench_function("merge", |bencher| {
-        bencher.iter_with_large_drop(|| following.run());
+        bencher.iter(|| following.run());
     });
     // The same rows written twice.
     let repeated = Merging::new(stages, vec![&segments[0], &segments[0]]);
     group.throughput(Throughput::Elements(2 * segments[0].rows() as u64));
     group.bench_function("merge_versions", |bencher| {
-        bencher.iter_with_large_drop(|| repeated.run());
+        bencher.iter(|| repeated.run());
     });
     group.finish();
 }
@@ -434,7 +434,7 @@ fn file(criterion: &mut Criterion, stages: &Stages) {
     let mut group = criterion.benchmark_group("storage");
     group.throughput(stages.all_rows());
     let write = || write(&columns, &stages.table, &merged, &merging.keys);
-    group.bench_function("file_write", |bencher| bencher.iter_with_large_drop(write));
+    group.bench_function("file_write", |bencher| bencher.iter(write));
 
     let written = write();
     let stored = stages.runtime.block_on(Stored::new(stages, &written));
