@@ -84,7 +84,7 @@ impl Scale {
     /// How often the queries of each list are asked.
     fn query_counts(self) -> (usize, usize) {
         match self {
-            Self::Standard => (100, 10),
+            Self::Standard => (50, 10),
             Self::Smoke => (2, 1),
         }
     }
@@ -129,7 +129,7 @@ impl Scale {
         let workload = self.workload();
         // Longer than ours waits before it writes files, and before it merges what nothing more comes to.
         let (quiet, workers) = match self {
-            Self::Standard => ("60s", 8),
+            Self::Standard => ("45s", 8),
             Self::Smoke => ("12s", 2),
         };
         steps.extend([
@@ -195,7 +195,7 @@ impl Scale {
             Self::Standard => (
                 "--use-case devops --hosts 100 --end 2016-01-02T00:00:00Z",
                 "--use-case iot --hosts 500 --end 2016-01-02T00:00:00Z",
-                "60s",
+                "45s",
                 "--count 10",
             ),
             Self::Smoke => (
