@@ -349,18 +349,19 @@ fn series_filter(
     let Some(condition) = conjunction(terms.iter().cloned()) else {
         return Ok(None);
     };
-    let tags: Vec<_> = schema
-        .fields()
-        .iter()
-        .filter(|field| is_tag(schema, field.name()))
-        .cloned()
-        .collect();
-    let tags = Arc::new(Schema::new(tags));
+    let named: BTreeSet<usize> = condition
+        .column_refs()
+        .into_iter()
+        .map(|column| schema.index_of(&column.name))
+        .collect::<Result<_, _>>()?;
+    let columns: Vec<usize> = named.into_iter().collect();
+    let tags = Arc::new(schema.project(&columns)?);
     let predicate =
         state.create_physical_expr(condition, &DFSchema::try_from(Arc::clone(&tags))?)?;
-    Ok(Some(Arc::new(move |series: &RecordBatch| {
-        holds(predicate.as_ref(), &tags, series)
-    })))
+    Ok(Some(SeriesFilter {
+        columns,
+        matches: Arc::new(move |series: &RecordBatch| holds(predicate.as_ref(), &tags, series)),
+    }))
 }
 
 /// Answers per row of `rows` whether the predicate over `columns` is true there.
