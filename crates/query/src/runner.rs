@@ -27,6 +27,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::admission::{Admission, Admitted};
 use crate::engine::{Query, bound, logical_plan, panicked};
 use crate::error::{Stage, from_datafusion, to_datafusion};
+use crate::planning::physical_plan;
 use crate::queries::{LoggedQuery, Phase, Stop};
 use crate::session::{SCHEMA, Sessions};
 use crate::stopping::stoppable;
@@ -151,7 +152,7 @@ struct Planned {
 
 async fn plan(job: Job) -> PlanResult<(SchemaRef, Begun)> {
     let Job {
-        session,
+        mut session,
         query,
         logged,
         sessions,
@@ -172,7 +173,7 @@ async fn plan(job: Job) -> PlanResult<(SchemaRef, Begun)> {
         return Ok((rows.schema(), Begun::Running(rows, Some(place))));
     }
     let needs_place = reads_tables(&plan)?;
-    let plan = session.create_physical_plan(&plan).await?;
+    let plan = physical_plan(&mut session, &plan).await?;
     let plan = stoppable(plan, logged.stopped())?;
     logged.physically_planned(Some(Arc::clone(&plan)));
     let schema = plan.schema();
