@@ -3,6 +3,7 @@
 //! ```text
 //! engine ─> depth ─> session ─> database ─> table ─> filter     planning: what to read
 //!    ├────> runner ─> admission, memory, spill, stopping          from the text to the last row
+//!    │        └────> planning                                     in how many partitions
 //!    ├────> queries                                               what runs and what ran
 //!    │                  │           ├──────> access             what may be seen
 //!    │                  │           │        └────> scan       execution: reading it
@@ -22,6 +23,8 @@
 pub mod engine;
 
 mod runner;
+
+mod planning;
 
 mod admission;
 

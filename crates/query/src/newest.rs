@@ -13,13 +13,14 @@ use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::expr::{NullTreatment, Sort, WindowFunction};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Filter, LogicalPlan, Operator, Projection, SubqueryAlias, TableScan, Window,
+    Aggregate, Expr, Filter, LogicalPlan, Operator, Projection, SubqueryAlias, Window,
     WindowFunctionDefinition,
 };
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use crate::filter::TIME;
+use crate::planning::stored_table;
 use crate::table::StoredTable;
 
 /// The rule. Comes after conditions and projections have been pushed down.
@@ -64,11 +65,6 @@ fn narrowed(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     };
     scan.source = Arc::new(DefaultTableSource::new(Arc::new(table)));
     Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
-}
-
-fn stored_table(scan: &TableScan) -> Option<&StoredTable> {
-    let source = scan.source.downcast_ref::<DefaultTableSource>()?;
-    source.table_provider.downcast_ref::<StoredTable>()
 }
 
 /// Whether a filter keeps only the rows that a window function has numbered 1, and they are the newest of series.

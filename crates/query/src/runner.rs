@@ -4,6 +4,7 @@
 //! and `queries` hears of every step. What says nothing about rows of tables needs no place and never waits. Not here: parsing
 //! and planning (`engine`), who is next (`admission`), memory (`memory`).
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result as PlanResult;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -27,6 +29,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::admission::{Admission, Admitted};
 use crate::engine::{Query, bound, logical_plan, panicked};
 use crate::error::{Stage, from_datafusion, to_datafusion};
+use crate::planning::physical_plan;
 use crate::queries::{LoggedQuery, Phase, Stop};
 use crate::session::{SCHEMA, Sessions};
 use crate::stopping::stoppable;
@@ -144,6 +147,8 @@ enum Begun {
 struct Planned {
     plan: Arc<dyn ExecutionPlan>,
     needs_place: bool,
+    /// Whether a table it reads lists them.
+    shows_functions: bool,
     session: SessionState,
     sessions: Arc<Sessions>,
     logged: Arc<LoggedQuery>,
@@ -151,7 +156,7 @@ struct Planned {
 
 async fn plan(job: Job) -> PlanResult<(SchemaRef, Begun)> {
     let Job {
-        session,
+        mut session,
         query,
         logged,
         sessions,
@@ -172,13 +177,15 @@ async fn plan(job: Job) -> PlanResult<(SchemaRef, Begun)> {
         return Ok((rows.schema(), Begun::Running(rows, Some(place))));
     }
     let needs_place = reads_tables(&plan)?;
-    let plan = session.create_physical_plan(&plan).await?;
+    let shows_functions = reads_lists(&plan)?;
+    let plan = physical_plan(&mut session, &plan).await?;
     let plan = stoppable(plan, logged.stopped())?;
     logged.physically_planned(Some(Arc::clone(&plan)));
     let schema = plan.schema();
     let planned = Planned {
         plan,
         needs_place,
+        shows_functions,
         session,
         sessions,
         logged,
@@ -198,9 +205,41 @@ impl Planned {
         let memory = self.sessions.begin_memory();
         self.logged.permitted(memory.clone());
         let runtime = self.sessions.runtime_of(memory);
-        let context = TaskContext::from(&self.session).with_runtime(runtime);
+        let context = match self.shows_functions {
+            true => TaskContext::from(&self.session).with_runtime(runtime),
+            false => without_functions(&self.session, runtime),
+        };
         execute_stream(self.plan, Arc::new(context))
     }
+}
+
+/// What a plan runs with that does not ask which functions there are: copying their registry would take longer than a small query.
+fn without_functions(session: &SessionState, runtime: Arc<RuntimeEnv>) -> TaskContext {
+    TaskContext::new(
+        None,
+        session.session_id().to_string(),
+        session.config().clone(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        runtime,
+    )
+}
+
+/// Whether a plan reads what is no table of the user, such as the list of functions.
+fn reads_lists(plan: &LogicalPlan) -> PlanResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= scan
+                .table_name
+                .schema()
+                .is_some_and(|schema| schema != SCHEMA);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// Whether running a plan can take long: it reads a table of the user, or multiplies rows. What the node tells of itself, a constant

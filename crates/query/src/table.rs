@@ -77,6 +77,8 @@ pub(crate) struct StoredTable {
     /// The times, in nanoseconds, of the rows that exist for a statement: neither expired nor due to be deleted.
     visible: RangeInclusive<i64>,
     wanted: Wanted,
+    /// What a scan of it is, when that was planned ahead.
+    planned: Option<Arc<dyn ExecutionPlan>>,
 }
 
 /// The terms of a WHERE clause, sorted by who evaluates them.
@@ -99,6 +101,15 @@ impl StoredTable {
             source,
             visible,
             wanted: Wanted::All,
+            planned: None,
+        }
+    }
+
+    /// The same table, whose scan is planned already; good for that one scan.
+    pub(crate) fn with_scan(&self, planned: Arc<dyn ExecutionPlan>) -> Self {
+        Self {
+            planned: Some(planned),
+            ..self.clone()
         }
     }
 
@@ -256,6 +267,9 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some(planned) = &self.planned {
+            return Ok(Arc::clone(planned));
+        }
         let mut pushed = self.sort_terms(filters);
         let all = std::mem::take(&mut pushed.rows);
         (pushed.hints, pushed.rows) = all.into_iter().partition(|term| self.is_hint(term));
@@ -349,18 +363,19 @@ fn series_filter(
     let Some(condition) = conjunction(terms.iter().cloned()) else {
         return Ok(None);
     };
-    let tags: Vec<_> = schema
-        .fields()
-        .iter()
-        .filter(|field| is_tag(schema, field.name()))
-        .cloned()
-        .collect();
-    let tags = Arc::new(Schema::new(tags));
+    let named: BTreeSet<usize> = condition
+        .column_refs()
+        .into_iter()
+        .map(|column| schema.index_of(&column.name))
+        .collect::<Result<_, _>>()?;
+    let columns: Vec<usize> = named.into_iter().collect();
+    let tags = Arc::new(schema.project(&columns)?);
     let predicate =
         state.create_physical_expr(condition, &DFSchema::try_from(Arc::clone(&tags))?)?;
-    Ok(Some(Arc::new(move |series: &RecordBatch| {
-        holds(predicate.as_ref(), &tags, series)
-    })))
+    Ok(Some(SeriesFilter {
+        columns,
+        matches: Arc::new(move |series: &RecordBatch| holds(predicate.as_ref(), &tags, series)),
+    }))
 }
 
 /// Answers per row of `rows` whether the predicate over `columns` is true there.

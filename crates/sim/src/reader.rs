@@ -52,7 +52,10 @@ async fn ask_once(node: &Node, name: &TableName, question: &Question) -> Result<
         table: Arc::clone(&table),
         projection,
         time_range: question.times.clone(),
-        series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
+        series_filter: question
+            .tag
+            .clone()
+            .map(|(tag, value)| filter(&table, tag, value)),
         partitions: question.partitions,
         row_filter: None,
         wanted: Wanted::All,
@@ -229,24 +232,30 @@ pub(crate) fn delete_request(node: &Node, delete: &Delete) -> Option<DeleteReque
             })
         }
     };
+    let series_filter = delete.tag.clone();
     Some(DeleteRequest {
         database: database.id,
-        table,
         time_range: delete.times.clone(),
-        series_filter: delete.tag.clone().map(|(tag, value)| filter(tag, value)),
+        series_filter: series_filter.map(|(tag, value)| filter(&table, tag, value)),
+        table,
         row_filter,
     })
 }
 
-fn filter(tag: String, value: String) -> SeriesFilter {
-    Arc::new(move |series: &RecordBatch| {
-        let Some(column) = series.column_by_name(&tag) else {
-            return Ok(BooleanArray::from(vec![false; series.num_rows()]));
-        };
-        Ok((0..series.num_rows())
-            .map(|row| text_at(column, row).map(|found| found == value))
-            .collect())
-    })
+fn filter(table: &Table, tag: String, value: String) -> SeriesFilter {
+    let columns = columns_by_name(table);
+    let place = columns.iter().position(|column| *column.name == *tag);
+    SeriesFilter {
+        columns: place.into_iter().collect(),
+        matches: Arc::new(move |series: &RecordBatch| {
+            let Some(column) = series.column_by_name(&tag) else {
+                return Ok(BooleanArray::from(vec![false; series.num_rows()]));
+            };
+            Ok((0..series.num_rows())
+                .map(|row| text_at(column, row).map(|found| found == value))
+                .collect())
+        }),
+    }
 }
 
 fn text_at(column: &dyn Array, row: usize) -> Option<String> {

@@ -22,6 +22,8 @@ mod database;
 
 mod zero_stride;
 
+mod date_bin;
+
 use std::sync::Arc;
 
 use datafusion::common::Result;
@@ -36,6 +38,7 @@ pub(crate) fn register(session: &mut SessionState) -> Result<()> {
     let scalars = [
         ScalarUDF::from(to_timestamp::ToTimestamp::new()),
         ScalarUDF::from(tz::Tz::new()),
+        ScalarUDF::from(date_bin::DateBin::new()),
         ScalarUDF::from(date_bin_wallclock::DateBinWallclock::new()),
         ScalarUDF::from(influx_regex::InfluxRegex::new(true)),
         ScalarUDF::from(influx_regex::InfluxRegex::new(false)),
@@ -56,6 +59,11 @@ pub(crate) fn register(session: &mut SessionState) -> Result<()> {
         session.register_udwf(Arc::new(function))?;
     }
     session.register_function_rewrite(Arc::new(zero_stride::ZeroStride))
+}
+
+/// The function `date_bin`.
+pub(crate) fn date_bin() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(date_bin::DateBin::new()))
 }
 
 /// The function `date_bin_wallclock`.

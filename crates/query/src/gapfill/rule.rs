@@ -9,7 +9,6 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, TableReference};
-use datafusion::functions::datetime::date_bin;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
@@ -21,7 +20,7 @@ use super::bounds::{Bounds, Constants, source};
 use super::node::{Fill, FilledColumn, GapFill, Gaps};
 use crate::binning::Binning;
 use crate::error::to_datafusion;
-use crate::functions::{GapFunction, GapMarker, date_bin_wallclock, stride_of};
+use crate::functions::{GapFunction, GapMarker, date_bin, date_bin_wallclock, stride_of};
 use crate::{Error, ErrorKind};
 
 /// The most bins of one series. A range or stride that is wrong by a factor of a thousand is found out before it is run.

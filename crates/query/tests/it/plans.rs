@@ -69,6 +69,48 @@ async fn a_limit_reaches_the_scan_unless_rows_are_filtered_above_it() {
     node.stop().await;
 }
 
+/// Rows are dealt out to threads only where there may be many.
+#[tokio::test]
+async fn a_small_question_of_one_table_runs_in_one_partition() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "SELECT date_bin(interval '1 minute', time) AS minute, max(usage) FROM cpu GROUP BY 1 ORDER BY 1",
+    )
+    .await;
+    assert!(plan.contains("RunAggregate"), "{plan}");
+    assert!(!plan.contains("RepartitionExec"), "{plan}");
+    for multiplied in [
+        "SELECT b.host, max(a.usage) FROM cpu a, cpu b GROUP BY 1",
+        "SELECT host, max(usage), (SELECT count(*) FROM cpu) FROM cpu GROUP BY 1",
+    ] {
+        let plan = explain(&node, multiplied).await;
+        assert!(plan.contains("RepartitionExec"), "{plan}");
+    }
+    node.stop().await;
+}
+
+/// A condition on what another statement computes is taken apart like one on the columns themselves, though it takes the optimizer a
+/// second look.
+#[tokio::test]
+async fn conditions_on_a_derived_table_reach_storage() {
+    let node = node().await;
+    let plan = explain(
+        &node,
+        "SELECT usage FROM (SELECT usage, time AS at, host AS name FROM cpu) \
+         WHERE name = 'a' AND at < '1970-01-01T00:01:00Z' LIMIT 2",
+    )
+    .await;
+    assert!(plan.contains("series_filter=[host = "), "{plan}");
+    assert!(
+        plan.contains("time=[, 1970-01-01T00:00:59.999999999]"),
+        "{plan}"
+    );
+    assert!(plan.contains("limit=2"), "{plan}");
+    assert!(!plan.contains("FilterExec"), "{plan}");
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn counting_rows_reads_no_column() {
     let node = node().await;

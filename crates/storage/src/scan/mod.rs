@@ -37,10 +37,13 @@ const GATHERED_ROWS: usize = 1024;
 /// Bytes of it, likewise.
 const GATHERED_BYTES: usize = 1 << 20;
 
-/// Decides for many series at once: gets one row per series with every tag column of the table in the order of
-/// [`crate::schema::table_schema`], answers which may match. Null counts as no.
-pub type SeriesFilter =
-    Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'static>;
+/// Decides for many series at once, looking at some of their tags.
+#[derive(Clone)]
+pub struct SeriesFilter {
+    /// Indices into [`crate::schema::table_schema`]: the tags shown to `matches`, in this order, in batches of one row per series.
+    pub columns: Vec<usize>,
+    pub matches: RowMatches,
+}
 
 pub use known::{Asked, KnownRows};
 

@@ -462,10 +462,14 @@ fn matching_series(
     let Some(filter) = &request.series_filter else {
         return Ok(candidates.to_vec());
     };
-    let tags: Vec<&Column> = columns_by_name(&request.table)
-        .into_iter()
-        .filter(|column| column.kind == ColumnKind::Tag)
-        .collect();
+    let by_name = columns_by_name(&request.table);
+    let tags = filter.columns.iter().map(|at| match by_name.get(*at) {
+        Some(column) if column.kind == ColumnKind::Tag => Ok(*column),
+        _ => Err(Error::internal(format!(
+            "a series filter looks at column {at}"
+        ))),
+    });
+    let tags: Vec<&Column> = tags.collect::<Result<_, Error>>()?;
     let columns: Vec<ArrayRef> = tags
         .iter()
         .map(|tag| {
@@ -480,7 +484,7 @@ fn matching_series(
     let options = RecordBatchOptions::new().with_row_count(Some(candidates.len()));
     let batch = RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)
         .map_err(|cause| Error::internal("cannot show series to a filter").with_source(cause))?;
-    let verdict = filter(&batch)?;
+    let verdict = (filter.matches)(&batch)?;
     if verdict.len() != candidates.len() {
         return Err(Error::internal(
             "a series filter did not judge every series",

@@ -152,7 +152,10 @@ pub(crate) async fn delete(node: &Node, table: &str, deletion: &Deletion) -> Res
         database: database.id,
         table: Arc::clone(table),
         time_range: deletion.times.clone(),
-        series_filter: deletion.tag.clone().map(|(tag, value)| filter(tag, value)),
+        series_filter: deletion
+            .tag
+            .clone()
+            .map(|(tag, value)| filter(table, tag, value)),
         row_filter,
     };
     node.engine
@@ -263,7 +266,10 @@ pub(crate) async fn scan(
             table: Arc::clone(table),
             projection,
             time_range: question.times.clone(),
-            series_filter: question.tag.clone().map(|(tag, value)| filter(tag, value)),
+            series_filter: question
+                .tag
+                .clone()
+                .map(|(tag, value)| filter(table, tag, value)),
             partitions: question.partitions,
             row_filter: None,
             wanted: storage::Wanted::All,
@@ -281,15 +287,20 @@ pub(crate) async fn scan(
     Ok((Arc::clone(table), all))
 }
 
-fn filter(tag: String, value: String) -> SeriesFilter {
-    Arc::new(move |series: &RecordBatch| {
-        let Some(column) = series.column_by_name(&tag) else {
-            return Ok(BooleanArray::from(vec![false; series.num_rows()]));
-        };
-        Ok((0..series.num_rows())
-            .map(|row| text_at(column, row).map(|found| found == value))
-            .collect())
-    })
+fn filter(table: &Table, tag: String, value: String) -> SeriesFilter {
+    let columns = columns_by_name(table);
+    let place = columns.iter().position(|column| *column.name == *tag);
+    SeriesFilter {
+        columns: place.into_iter().collect(),
+        matches: Arc::new(move |series: &RecordBatch| {
+            let Some(column) = series.column_by_name(&tag) else {
+                return Ok(BooleanArray::from(vec![false; series.num_rows()]));
+            };
+            Ok((0..series.num_rows())
+                .map(|row| text_at(column, row).map(|found| found == value))
+                .collect())
+        }),
+    }
 }
 
 fn text_at(column: &dyn Array, row: usize) -> Option<String> {
