@@ -4,6 +4,7 @@
 //! Grammar: spec/write-and-storage.md §3.2. Not here: repeated field keys, which are the schema's business.
 
 use crate::error::Fault;
+use crate::keys::Keys;
 use crate::lexer::{self, Stop};
 use crate::line::{Field, Name, Value, is_too_long};
 use memchr::memchr2;
@@ -18,25 +19,35 @@ pub(crate) struct Tail {
 }
 
 /// Reads spaces, fields and, if there is one, the timestamp. `fields` must be empty at first and is of no use after
-/// a fault.
+/// a fault. `keys` are those of lines before.
 #[inline]
 pub(crate) fn read<'a>(
     text: &'a str,
     from: usize,
+    keys: &mut Keys<'a>,
     fields: &mut Vec<Field<'a>>,
 ) -> Result<Tail, Fault> {
     let bytes = text.as_bytes();
     let mut comma_in_key = false;
     let mut start = lexer::spaces_end(bytes, from);
     let fields_end = loop {
-        let (key_end, comma) = key_end(bytes, start);
-        comma_in_key |= comma;
-        let key = field_key(&text[start..key_end])?;
-        let value = match bytes.get(key_end) {
-            Some(b'=') if key_end > start => read_value(text, key_end + 1)?,
+        let (key, key_end) = match keys.expected(bytes, start, fields.len()) {
+            Some(raw) => (Name { raw }, start + raw.len()),
+            None => {
+                let (key_end, comma) = key_end(bytes, start);
+                comma_in_key |= comma;
+                let key = field_key(&text[start..key_end])?;
+                keys.learn(key.raw, fields.len());
+                (key, key_end)
+            }
+        };
+        let value_end = match bytes.get(key_end) {
+            Some(b'=') if key_end > start => {
+                read_value(text, key_end + 1, |value| fields.push(Field { key, value }))?
+            }
             _ => None,
         };
-        let Some((value, end)) = value else {
+        let Some(end) = value_end else {
             return Err(match fields.is_empty() {
                 true => Fault::NoFields,
                 // There is no text after the comma to show, so show the comma.
@@ -44,7 +55,6 @@ pub(crate) fn read<'a>(
                 false => Fault::Trailing { at: start },
             });
         };
-        fields.push(Field { key, value });
         match bytes.get(end) {
             Some(b',') => start = end + 1,
             _ => break end,
@@ -81,14 +91,20 @@ fn field_key(raw: &str) -> Result<Name<'_>, Fault> {
     }
 }
 
-/// The value at `start` and where it ends; `None` if none of the forms fits.
+/// Hands the value at `start` on and says where it ends; `None` if none of the forms fits.
+///
+/// A value is handed on where it is made, not returned: as a part of results it would be put together from small pieces in memory and
+/// at once be moved in larger ones, for which a processor waits longer than all the rest of a field takes.
 #[inline]
-fn read_value(text: &str, start: usize) -> Result<Option<(Value<'_>, usize)>, Fault> {
-    let bytes = text.as_bytes();
-    match bytes.get(start) {
-        Some(b'-' | b'0'..=b'9') => read_number(text, start),
-        Some(b'"') => read_string(text, start),
-        _ => Ok(read_boolean(bytes, start).map(|(value, end)| (Value::Boolean(value), end))),
+fn read_value<'a>(
+    text: &'a str,
+    start: usize,
+    take: impl FnOnce(Value<'a>),
+) -> Result<Option<usize>, Fault> {
+    match text.as_bytes().get(start) {
+        Some(b'-' | b'0'..=b'9') => read_number(text, start, take),
+        Some(b'"') => read_string(text, start, take),
+        _ => Ok(read_boolean(text.as_bytes(), start, take)),
     }
 }
 
@@ -98,7 +114,11 @@ const SAFE_DIGITS: usize = 19;
 const EXACT_FLOAT_DIGITS: usize = 15;
 
 #[inline]
-fn read_number(text: &str, start: usize) -> Result<Option<(Value<'_>, usize)>, Fault> {
+fn read_number<'a>(
+    text: &'a str,
+    start: usize,
+    take: impl FnOnce(Value<'a>),
+) -> Result<Option<usize>, Fault> {
     let bytes = text.as_bytes();
     let negative = bytes[start] == b'-';
     let digits_start = start + usize::from(negative);
@@ -111,12 +131,14 @@ fn read_number(text: &str, start: usize) -> Result<Option<(Value<'_>, usize)>, F
             let value = checked_magnitude(&bytes[digits_start..end], magnitude)
                 .and_then(|magnitude| signed(negative, magnitude))
                 .ok_or(Fault::Integer { start, end })?;
-            Ok(Some((Value::Integer(value), end + 1)))
+            take(Value::Integer(value));
+            Ok(Some(end + 1))
         }
         Some(b'u') if !negative => {
             let value = checked_magnitude(&bytes[digits_start..end], magnitude)
                 .ok_or(Fault::Unsigned { start, end })?;
-            Ok(Some((Value::Unsigned(value), end + 1)))
+            take(Value::Unsigned(value));
+            Ok(Some(end + 1))
         }
         _ => {
             let float_end = float_end(bytes, end);
@@ -129,7 +151,8 @@ fn read_number(text: &str, start: usize) -> Result<Option<(Value<'_>, usize)>, F
                     end: float_end,
                 })?
             };
-            Ok(Some((Value::Float(value), float_end)))
+            take(Value::Float(value));
+            Ok(Some(float_end))
         }
     }
 }
@@ -140,11 +163,48 @@ fn read_number(text: &str, start: usize) -> Result<Option<(Value<'_>, usize)>, F
 fn read_digits(bytes: &[u8], start: usize) -> (u64, usize) {
     let mut value = 0_u64;
     let mut at = start;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let (part, digits) = leading_digits(u64::from_le_bytes(*eight));
+        value = value.wrapping_mul(POWERS_OF_TEN[digits]).wrapping_add(part);
+        at += digits;
+        if digits < 8 {
+            return (value, at);
+        }
+    }
     while let Some(byte @ b'0'..=b'9') = bytes.get(at) {
         value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
         at += 1;
     }
     (value, at)
+}
+
+const POWERS_OF_TEN: [u64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
+/// The number made by the decimal digits at the start of eight bytes, the first in the lowest byte, and how many they are.
+/// All eight are looked at together: how many are digits differs from value to value, and no branch depends on it.
+#[inline]
+fn leading_digits(eight: u64) -> (u64, usize) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let distances = eight ^ (EACH * 0x30);
+    // The top bit of each byte that is no digit; a carry spoils only bytes behind the first of these.
+    let others = (distances.wrapping_add(EACH * 0x76) | distances) & (EACH * 0x80);
+    let digits = others.trailing_zeros() / 8;
+    // Moved to the end, with zeros in front, where no digits are the number zero.
+    let number = distances.checked_shl(64 - 8 * digits).unwrap_or(0);
+    let pairs = number.wrapping_mul(10).wrapping_add(number >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    let all = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
+    (all, digits as usize)
 }
 
 /// `magnitude`, the number that [`read_digits`] made of `digits`, unless it does not fit.
@@ -198,8 +258,12 @@ fn digits_end(bytes: &[u8], start: usize) -> usize {
     at
 }
 
-/// The string whose opening quote is at `start`; `None` if it is never closed.
-fn read_string(text: &str, start: usize) -> Result<Option<(Value<'_>, usize)>, Fault> {
+/// Hands on the string whose opening quote is at `start`; `None` if it is never closed.
+fn read_string<'a>(
+    text: &'a str,
+    start: usize,
+    take: impl FnOnce(Value<'a>),
+) -> Result<Option<usize>, Fault> {
     let bytes = text.as_bytes();
     let mut at = start + 1;
     loop {
@@ -217,7 +281,8 @@ fn read_string(text: &str, start: usize) -> Result<Option<(Value<'_>, usize)>, F
     if is_too_long(raw, Value::unescape_string) {
         return Err(Fault::TooLong);
     }
-    Ok(Some((Value::String(raw), at + 1)))
+    take(Value::String(raw));
+    Ok(Some(at + 1))
 }
 
 /// Spellings of booleans; where one starts another, the longer comes first.
@@ -234,12 +299,13 @@ const BOOLEANS: [(&[u8], bool); 10] = [
     (b"F", false),
 ];
 
-fn read_boolean(bytes: &[u8], start: usize) -> Option<(bool, usize)> {
+fn read_boolean<'a>(bytes: &[u8], start: usize, take: impl FnOnce(Value<'a>)) -> Option<usize> {
     let rest = bytes.get(start..)?;
-    BOOLEANS
+    let (spelling, value) = BOOLEANS
         .iter()
-        .find(|(spelling, _)| rest.starts_with(spelling))
-        .map(|(spelling, value)| (*value, start + spelling.len()))
+        .find(|(spelling, _)| rest.starts_with(spelling))?;
+    take(Value::Boolean(*value));
+    Some(start + spelling.len())
 }
 
 /// The timestamp after the fields, if there is one, and where the line ending must be.
@@ -269,4 +335,37 @@ fn read_timestamp(text: &str, fields_end: usize) -> Result<(Option<i64>, usize),
         return Err(trailing(digits_end));
     }
     Ok((Some(timestamp), end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_read_to_their_end_wherever_that_is() {
+        let digits = "12345678901234567890123456789";
+        for first in 0..3 {
+            for count in 0..=digits.len() - first {
+                for after in [
+                    "",
+                    "i",
+                    " ",
+                    "/",
+                    ":",
+                    "u,next=1",
+                    "\u{e9}\u{e9}\u{e9}\u{e9}",
+                    "\0\0\0\0\0\0\0\0",
+                ] {
+                    let text = format!("{}{after}", &digits[first..first + count]);
+                    let (number, end) = read_digits(text.as_bytes(), 0);
+                    assert_eq!(end, count, "{text:?}");
+                    if count <= SAFE_DIGITS {
+                        let expected = text[..count].parse().unwrap_or(0);
+                        assert_eq!(number, expected, "{text:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(read_digits(b"00000000000000000007", 0), (7, 20));
+    }
 }

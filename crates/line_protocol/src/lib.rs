@@ -11,6 +11,7 @@
 
 mod error;
 mod fields;
+mod keys;
 mod lexer;
 mod line;
 mod precision;

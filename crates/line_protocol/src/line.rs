@@ -4,6 +4,7 @@
 //! `fields` and the inside of the series to [`Series`](crate::Series).
 
 use crate::error::{Fault, Rejected};
+use crate::keys::Keys;
 use crate::{fields, lexer, series};
 use memchr::memchr;
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ pub struct Parser<'a> {
     position: usize,
     /// Logical lines met so far.
     number: usize,
+    keys: Keys<'a>,
 }
 
 impl<'a> Parser<'a> {
@@ -27,6 +29,7 @@ impl<'a> Parser<'a> {
             text,
             position: 0,
             number: 0,
+            keys: Keys::default(),
         }
     }
 
@@ -48,7 +51,7 @@ impl<'a> Parser<'a> {
         // The grammar finds the same end of the line as the rules for line ends do, unless a field key has a comma:
         // without one, a quote opens a string for the one exactly when it does for the other.
         if let Some(series_end) = lexer::series_end(bytes, start)
-            && let Ok(tail) = fields::read(self.text, series_end, fields)
+            && let Ok(tail) = fields::read(self.text, series_end, &mut self.keys, fields)
             && !tail.comma_in_key
             && let Some(next) = lexer::after_line_end(bytes, tail.end)
         {
@@ -58,6 +61,7 @@ impl<'a> Parser<'a> {
                 text: &self.text[line_start..tail.end],
                 series: &self.text[start..series_end],
                 timestamp: tail.timestamp,
+                keys: self.keys.version(),
             }));
         }
         Some(self.reread_line(line_start, start, fields))
@@ -82,11 +86,13 @@ impl<'a> Parser<'a> {
         fields.clear();
         let result = match series::read(content) {
             Err(error) => Err(error),
-            Ok((_, series_end)) => match fields::read(content, series_end, fields) {
-                Ok(tail) if tail.end == content.len() => Ok((series_end, tail.timestamp)),
-                Ok(tail) => Err(Fault::Trailing { at: tail.end }.explain(content)),
-                Err(fault) => Err(fault.explain(content)),
-            },
+            Ok((_, series_end)) => {
+                match fields::read(content, series_end, &mut self.keys, fields) {
+                    Ok(tail) if tail.end == content.len() => Ok((series_end, tail.timestamp)),
+                    Ok(tail) => Err(Fault::Trailing { at: tail.end }.explain(content)),
+                    Err(fault) => Err(fault.explain(content)),
+                }
+            }
         };
         let text = &self.text[line_start..end];
         let number = self.number;
@@ -96,6 +102,7 @@ impl<'a> Parser<'a> {
                 text,
                 series: &content[..series_end],
                 timestamp,
+                keys: self.keys.version(),
             }),
             Err(error) => {
                 fields.clear();
@@ -120,6 +127,8 @@ pub struct Line<'a> {
     pub series: &'a str,
     /// As written, in the request's precision.
     pub timestamp: Option<i64>,
+    /// Lines of one [`Parser`] that tell the same here have the same field keys in the same places, as far as both have fields.
+    pub keys: u64,
 }
 
 /// A tag key, tag value or field key as written. (A measurement has other escapes:

@@ -1,6 +1,7 @@
 //! Properties that hold for every text, tried on many texts from a seeded generator.
 
 use super::{Field, Line, Name, Parser, Value};
+use crate::keys::Keys;
 use crate::{Rejected, Series, lexer};
 
 /// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same run.
@@ -291,8 +292,17 @@ fn check_body(body: &str) -> usize {
             text: body,
             position: start,
             number,
+            keys: Keys::default(),
         }
         .reread_line(start, content, &mut slow_fields);
+        // That parser has met no other lines.
+        let slow = slow.map(|slow| match &outcome {
+            Ok(line) => Line {
+                keys: line.keys,
+                ..slow
+            },
+            Err(_) => slow,
+        });
         match &outcome {
             Ok(line) => {
                 good += 1;
@@ -372,4 +382,45 @@ fn damaged_lines_are_accounted_for() {
         }
         check_body(&body);
     }
+}
+
+/// The field keys of each sound line of `body`, and what the parser says of them.
+fn keys_of(body: &str) -> Vec<(u64, Vec<String>)> {
+    let mut parser = Parser::new(body);
+    let mut fields = Vec::new();
+    let mut found = Vec::new();
+    while let Some(outcome) = parser.next_line(&mut fields) {
+        let keys = fields.iter().map(|field| field.key.raw.to_string());
+        found.extend(outcome.ok().map(|line| (line.keys, keys.collect())));
+    }
+    found
+}
+
+#[test]
+fn lines_that_are_said_to_have_the_same_keys_have_them() {
+    let bodies = [
+        "m a=1,bb=2\nm a=3,bb=4\nm a=5\nm a=6,bb=7\nm a=6,bb=7,c=8\nm a=1,bb=1,c=1",
+        "m a=1\nm aa=1\nm a=1\nm b=1\nm =1\nm a=1",
+        "m usage_guest_nice=1i,usage=2\nm usage_guest_mice=1i,usage=2\nm usage_guest_nice_=1i,usage=2",
+        "m a\\ b=1,c=2\nm a\\ b=1,c=2\nm a=1,c=2\nm a,b=1,c=2\nm a=1,c=2",
+        "m a=1,b=x\nm a=1,b=2\nm a=1,c=x\nm a=1,b=2",
+        "m a=\"=\",b=1\nm a=\",b=\",b=1\nm a",
+    ];
+    for body in bodies {
+        let lines = keys_of(body);
+        for (at, (version, keys)) in lines.iter().enumerate() {
+            for (earlier_version, earlier) in &lines[..at] {
+                let both = keys.len().min(earlier.len());
+                if version == earlier_version {
+                    assert_eq!(keys[..both], earlier[..both], "{body:?}");
+                }
+            }
+        }
+    }
+    let versions = |body| keys_of(body).into_iter().map(|(version, _)| version);
+    let steady: Vec<u64> = versions("m a=1,bb=2\nm a=3,bb=4\nm a=5\nm a=6,bb=7").collect();
+    assert!(
+        steady.windows(2).all(|pair| pair[0] == pair[1]),
+        "{steady:?}"
+    );
 }

@@ -309,7 +309,7 @@ impl Lines<'_> {
             return Ok(Pushed::NeedsColumn);
         };
         let (precision, default_time) = (self.precision, self.default_time);
-        self.tables[at].push(known.series, fields, || {
+        self.tables[at].push(known.series, line, fields, || {
             time_of(precision, default_time, line)
         })
     }

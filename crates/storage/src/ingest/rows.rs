@@ -10,7 +10,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_buffer::NullBufferBuilder;
 use catalog::{ColumnId, ColumnKind, FieldType, Table, check_column};
 use hashbrown::HashMap;
-use line_protocol::{Field, Value};
+use line_protocol::{Field, Line, Value};
 
 use crate::batch::Batch;
 use crate::buffer::TableBuffer;
@@ -33,6 +33,9 @@ pub struct Rows {
     by_key: HashMap<Box<str>, u32>,
     /// The places of the fields of the line before, in its order: the next line most likely has the same.
     expected: Vec<u32>,
+    /// What the parser said of the keys of the row before ([`Line::keys`]), and for how many of `expected` that stands.
+    keys: u64,
+    keys_known: usize,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,8 @@ impl Rows {
             columns: Vec::new(),
             by_key: HashMap::new(),
             expected: Vec::new(),
+            keys: 0,
+            keys_known: 0,
         }
     }
 
@@ -80,17 +85,18 @@ impl Rows {
         self.times.len() as u64 * (self.columns.len() as u64 + 2)
     }
 
-    /// Adds a row. On an error, and when a column is missing, nothing of it is kept.
+    /// Adds a row: a line of one parser, as all are. On an error, and when a column is missing, nothing of it is kept.
     ///
     /// `time` is asked for last, so that an error of a field comes before one of the timestamp.
     pub fn push(
         &mut self,
         series: u32,
+        line: &Line<'_>,
         fields: &[Field<'_>],
         time: impl FnOnce() -> Result<i64, Error>,
     ) -> Result<Pushed, Error> {
         let row = self.times.len();
-        let outcome = self.push_fields(row, fields).and_then(|pushed| {
+        let outcome = self.push_fields(row, line, fields).and_then(|pushed| {
             if pushed == Pushed::Yes {
                 self.times.push(time()?);
                 self.series.push(series);
@@ -105,8 +111,23 @@ impl Rows {
         outcome
     }
 
-    fn push_fields(&mut self, row: usize, fields: &[Field<'_>]) -> Result<Pushed, Error> {
-        for (at, field) in fields.iter().enumerate() {
+    fn push_fields(
+        &mut self,
+        row: usize,
+        line: &Line<'_>,
+        fields: &[Field<'_>],
+    ) -> Result<Pushed, Error> {
+        if self.keys != line.keys {
+            self.keys_known = 0;
+        }
+        let known = self.keys_known.min(fields.len());
+        for (place, field) in self.expected[..known].iter().zip(fields) {
+            // Keys that were found different for one row are so for all.
+            let column = &mut self.columns[*place as usize];
+            column.fill(row);
+            column.push(field)?;
+        }
+        for (at, field) in fields.iter().enumerate().skip(known) {
             let place = match self.expected.get(at) {
                 Some(place) if *self.columns[*place as usize].key == *field.key.raw => *place,
                 _ => {
@@ -127,6 +148,8 @@ impl Rows {
             column.fill(row);
             column.push(field)?;
         }
+        self.keys = line.keys;
+        self.keys_known = self.keys_known.max(fields.len());
         Ok(Pushed::Yes)
     }
 
