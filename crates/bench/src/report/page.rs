@@ -113,7 +113,8 @@ impl Page {
         writeln!(
             out,
             "# Performance\n\nMade by one command, `influxdb3-bench {}`; it starts every server itself, in a folder and on a port of its own, one \
-             after the other. Nothing here was written by hand. How the program works: [crates/bench](../../crates/bench/README.md).\n",
+             after the other. Nothing here was written by hand. How the program works: [crates/bench](../../crates/bench/README.md). Where the time goes, and what was \
+             done about it: [ingest](ingest.md), [queries](queries.md); small parts: [microbenchmarks](microbenchmarks.md).\n",
             self.command
         )?;
         let mut machine = Table::new(["machine", ""]);
@@ -143,6 +144,7 @@ impl Page {
             "## Budget\n\nWhat [architecture](../architecture.md) asks for, and what was reached.\n\n{}",
             budget::table(&self.records, OURS)
         )?;
+        self.losses(&mut out)?;
         self.loads(folder, &mut out)?;
         self.small_writes(folder, &mut out)?;
         self.queries(folder, &mut out)?;
@@ -160,6 +162,65 @@ impl Page {
         }
         writeln!(out, "```")?;
         Ok(out)
+    }
+
+    /// Each figure in which another did better than ours, so that nobody has to search for them.
+    fn losses(&self, out: &mut String) -> Result<(), Error> {
+        // Less is better in all of them.
+        const FIGURES: [(&str, &str, &str); 8] = [
+            ("query", "p50_ms", "ms, half of all"),
+            ("tiny", "p50_ms", "ms, half of all"),
+            ("tiny", "cpu_us_per_row", "CPU µs/line"),
+            ("load", "cpu_us_per_row", "CPU µs/row"),
+            ("load", "bytes_per_value", "bytes/value"),
+            ("load", "peak_bytes", "bytes of memory"),
+            ("restart", "complete_after_ms", "ms until the last row"),
+            ("idle", "resident_bytes", "bytes of memory"),
+        ];
+        // The language is a part of a query's name.
+        let what = |record: &Record| {
+            let question = record.texts.get("question");
+            question.unwrap_or(&record.name).clone()
+        };
+        let mut table = Table::new(["", "figure", OURS, "other", "", "ours to theirs"]);
+        let (mut wins, mut losses) = (0, 0);
+        for (command, figure, unit) in FIGURES {
+            for other in self.of_command(command).filter(|it| it.label != OURS) {
+                // Ours is SQL over HTTP, in which most people ask.
+                let ours = self.of_command(command).find(|it| {
+                    it.label == OURS
+                        && what(it) == what(other)
+                        && it.texts.get("language").is_none_or(|it| it == "sql")
+                });
+                let pair = ours
+                    .and_then(|ours| ours.figures.get(figure))
+                    .zip(other.figures.get(figure));
+                let Some((ours, theirs)) = pair else {
+                    continue;
+                };
+                if theirs >= ours {
+                    wins += 1;
+                    continue;
+                }
+                losses += 1;
+                table.row([
+                    format!("{command} {}", what(other)),
+                    unit.to_owned(),
+                    number(Some(*ours)),
+                    number(Some(*theirs)),
+                    other.label.clone(),
+                    number(Some(ours / theirs)),
+                ]);
+            }
+        }
+        if wins + losses > 0 {
+            writeln!(
+                out,
+                "## Wins and losses\n\nOf {} figures that ours and another have in common, ours is as good or better in {wins}. In these it is not:\n\n{table}",
+                wins + losses
+            )?;
+        }
+        Ok(())
     }
 
     fn loads(&self, folder: &Path, out: &mut String) -> Result<(), Error> {
@@ -658,6 +719,7 @@ mod tests {
             "| lastpoint | – | 3.00 | – | – | – | 2.00 | 6.00 | 0.500 |",
             "| double-groupby-1 | 1.00 | 7.00 | – | – |",
             "influxdb3-bench idle",
+            "Of 3 figures that ours and another have in common, ours is as good or better in 3.",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }
