@@ -25,7 +25,7 @@ use runtime::Tasks;
 use super::error::Failure;
 use crate::admission::{Admission, Admitted};
 
-/// Most that is set aside on the mere word of `Content-Length`.
+/// Most that is set aside on the mere word of `Content-Length`, where no part of the ingest share was taken for it.
 const TRUSTED_LENGTH_BYTES: usize = 1 << 20;
 
 /// How much of a body beyond the cap is read and thrown away, so that a client that is still sending gets to see the answer.
@@ -78,7 +78,7 @@ where
 {
     let encoding = content_encoding(headers)?;
     let body = within(headers, body, limit_bytes).await?;
-    let received = receive(Paced::new(body, pace), limit_bytes).await?;
+    let received = receive(Paced::new(body, pace), limit_bytes, TRUSTED_LENGTH_BYTES).await?;
     match encoding {
         Encoding::Identity => Ok(received),
         packed => unpack(packed, &received, limit_bytes, tasks)
@@ -112,7 +112,8 @@ where
             return Err(refusal.into());
         }
     };
-    let received = receive(Paced::new(body, pace), limit_bytes).await?;
+    // What the body says of its length was admitted.
+    let received = receive(Paced::new(body, pace), limit_bytes, guess_bytes).await?;
     let text = match encoding {
         Encoding::Identity => received,
         packed => match unpack(packed, &received, guess_bytes, tasks).await? {
@@ -225,7 +226,12 @@ fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Failure> {
     }
 }
 
-async fn receive<B>(mut body: Paced<B>, limit_bytes: usize) -> Result<Bytes, Failure>
+/// Reads a body whole. Room for it is taken at once, up to `trusted_bytes`, on the word of `Content-Length`.
+async fn receive<B>(
+    mut body: Paced<B>,
+    limit_bytes: usize,
+    trusted_bytes: usize,
+) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Display,
@@ -250,7 +256,7 @@ where
             single = chunk;
         } else {
             if several.is_empty() {
-                let expected_bytes = declared.min(limit_bytes).min(TRUSTED_LENGTH_BYTES);
+                let expected_bytes = declared.min(limit_bytes).min(trusted_bytes);
                 several.reserve(expected_bytes.max(received_bytes));
                 several.extend_from_slice(&std::mem::take(&mut single));
             }

@@ -87,6 +87,37 @@ fn whole_width(needed: u32) -> u32 {
 /// Packs a part, lowest bits first, filled up with zeros to [`PART_VALUES`].
 fn pack(part: &[i64], base: i64, width: u32, out: &mut Vec<u8>) {
     let end = out.len() + PART_VALUES * width as usize / 8;
+    match width {
+        0 => {}
+        1 => pack_words::<1>(part, base, out),
+        2 => pack_words::<2>(part, base, out),
+        4 => pack_words::<4>(part, base, out),
+        8 => pack_words::<8>(part, base, out),
+        16 => pack_words::<16>(part, base, out),
+        32 => pack_words::<32>(part, base, out),
+        _ => pack_any(part, base, width, out),
+    }
+    out.resize(end, 0);
+}
+
+/// Of a width that divides words, which then have a number of steps that is known beforehand.
+fn pack_words<const WIDTH: usize>(part: &[i64], base: i64, out: &mut Vec<u8>) {
+    let word = |values: &[i64]| {
+        let shifted = values
+            .iter()
+            .enumerate()
+            .map(|(at, difference)| (difference.wrapping_sub(base) as u64) << (at * WIDTH));
+        shifted.fold(0, |word, bits| word | bits).to_le_bytes()
+    };
+    let words = part.chunks_exact(64 / WIDTH);
+    let rest = words.remainder();
+    words.for_each(|values| out.extend(word(values)));
+    if !rest.is_empty() {
+        out.extend(word(rest));
+    }
+}
+
+fn pack_any(part: &[i64], base: i64, width: u32, out: &mut Vec<u8>) {
     let mut pending = 0u128;
     let mut bits = 0;
     for difference in part {
@@ -99,7 +130,6 @@ fn pack(part: &[i64], base: i64, width: u32, out: &mut Vec<u8>) {
         }
     }
     out.extend(&pending.to_le_bytes()[..bits.div_ceil(8) as usize]);
-    out.resize(end, 0);
 }
 
 fn zigzag(value: i64) -> u64 {

@@ -17,8 +17,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
+use super::chunk::WrittenChunk;
 use super::delta::Widths;
-use super::integers::{IntegerChunk, IntegerColumn};
+use super::integers::IntegerColumn;
+use super::tags::TagColumn;
 use super::write::{write_error, zstd_level};
 use crate::Error;
 
@@ -82,12 +84,13 @@ pub struct FileColumn {
 /// A column chunk being written.
 pub enum ColumnWriter {
     Integers(Box<IntegerColumn>),
+    Tags(Box<TagColumn>),
     Library(FieldRef, Box<ArrowColumnWriter>),
 }
 
 /// A finished one.
 pub enum ColumnChunk {
-    Integers(IntegerChunk),
+    Ours(WrittenChunk),
     Library(ArrowColumnChunk),
 }
 
@@ -95,7 +98,7 @@ impl ColumnChunk {
     /// What the library wants to know of it; page offsets are those within the chunk.
     pub fn close(&self) -> &ColumnCloseResult {
         match self {
-            Self::Integers(chunk) => &chunk.close,
+            Self::Ours(chunk) => &chunk.close,
             Self::Library(chunk) => chunk.close(),
         }
     }
@@ -109,6 +112,10 @@ impl ColumnWriter {
             let descriptor = ColumnDescPtr::clone(&column.descriptor);
             let integers = IntegerColumn::new(descriptor, unsigned, widths, page_rows);
             return Ok(Self::Integers(Box::new(integers)));
+        }
+        if column.kind == ColumnKind::Tag {
+            let descriptor = ColumnDescPtr::clone(&column.descriptor);
+            return Ok(Self::Tags(Box::new(TagColumn::new(descriptor, page_rows))));
         }
         // The library makes writers for whole schemas; columns of one encoding each are schemas of one column.
         let schema = Arc::new(Schema::new(vec![FieldRef::clone(&column.field)]));
@@ -134,6 +141,7 @@ impl ColumnWriter {
     ) -> Result<(), Error> {
         match self {
             Self::Integers(column) => column.write(values, compressor),
+            Self::Tags(column) => column.write(values, compressor),
             Self::Library(field, writer) => {
                 for leaf in compute_leaves(field, values).map_err(write_error)? {
                     writer.write(&leaf).map_err(write_error)?;
@@ -147,13 +155,15 @@ impl ColumnWriter {
     pub fn encoded_bytes(&self) -> usize {
         match self {
             Self::Integers(column) => column.encoded_bytes(),
+            Self::Tags(column) => column.encoded_bytes(),
             Self::Library(_, writer) => writer.get_estimated_total_bytes(),
         }
     }
 
     pub fn finish(self, compressor: &mut Compressor<'_>) -> Result<ColumnChunk, Error> {
         match self {
-            Self::Integers(column) => Ok(ColumnChunk::Integers(column.finish(compressor)?)),
+            Self::Integers(column) => Ok(ColumnChunk::Ours(column.finish(compressor)?)),
+            Self::Tags(column) => Ok(ColumnChunk::Ours(column.finish(compressor)?)),
             Self::Library(_, writer) => {
                 Ok(ColumnChunk::Library(writer.close().map_err(write_error)?))
             }
@@ -206,7 +216,7 @@ fn library_properties(
         .set_write_batch_size(page_rows)
         .set_dictionary_enabled(encoding == Encoding::Dictionary);
     match encoding {
-        Encoding::Dictionary if is_string(column.kind) => {
+        Encoding::Dictionary if column.kind == ColumnKind::Field(FieldType::String) => {
             properties.set_encoding(basic::Encoding::DELTA_LENGTH_BYTE_ARRAY)
         }
         Encoding::Plain | Encoding::Dictionary => properties.set_encoding(basic::Encoding::PLAIN),
@@ -216,10 +226,6 @@ fn library_properties(
         Encoding::DeltaLength => properties.set_encoding(basic::Encoding::DELTA_LENGTH_BYTE_ARRAY),
         Encoding::DeltaString => properties.set_encoding(basic::Encoding::DELTA_BYTE_ARRAY),
     }
-}
-
-fn is_string(kind: ColumnKind) -> bool {
-    matches!(kind, ColumnKind::Tag | ColumnKind::Field(FieldType::String))
 }
 
 #[cfg(test)]

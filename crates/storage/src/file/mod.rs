@@ -7,6 +7,8 @@ pub mod cache;
 
 pub mod checksums;
 
+pub mod chunk;
+
 pub mod decode;
 
 pub mod delta;
@@ -26,6 +28,8 @@ pub mod page;
 pub mod pages;
 
 pub mod read;
+
+pub mod tags;
 
 pub mod write;
 

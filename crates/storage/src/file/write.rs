@@ -16,9 +16,9 @@ use parquet::file::writer::SerializedFileWriter;
 use zstd::bulk::Compressor;
 
 use super::checksums::{self, ChecksumWriter};
+use super::chunk;
 use super::encoding::{ColumnChunk, ColumnWriter, FileColumn, choose};
 use super::index::{self, SeriesRows};
-use super::integers;
 use super::last_rows::{self, LastRowsWriter};
 use super::read::Section;
 use crate::Error;
@@ -148,7 +148,7 @@ impl FileWriter {
             last_rows,
             columns,
             page_rows: page_rows(rows),
-            compressor: integers::compressor()?,
+            compressor: chunk::compressor()?,
             checksums: ChecksumWriter::default(),
             sample: Vec::new(),
             sample_rows: 0,
@@ -306,7 +306,7 @@ impl FileWriter {
                 .collect();
             chunks.push((close.metadata.compressed_size() as usize, pages));
             match chunk {
-                ColumnChunk::Integers(chunk) => row_group.append_column(&chunk.bytes, chunk.close),
+                ColumnChunk::Ours(chunk) => row_group.append_column(&chunk.bytes, chunk.close),
                 ColumnChunk::Library(chunk) => chunk.append_to_row_group(&mut row_group),
             }
             .map_err(write_error)?;
