@@ -201,15 +201,16 @@ fn take_differences(rest: &mut &[u8], count: usize) -> Result<Vec<u64>, Error> {
         return Err(damaged());
     }
     let part_values = part_values as usize;
-    let mut values = Vec::with_capacity(count);
-    values.push(first);
+    let mut values = vec![0; count];
+    values[0] = first;
     let mut last = first;
-    while values.len() < count {
+    let mut known = 1;
+    while known < count {
         let base = unzigzag(varint::take(rest)?);
         let (widths, after) = rest.split_at_checked(parts).ok_or_else(ends_early)?;
         *rest = after;
         for width in widths {
-            let mut wanted = part_values.min(count - values.len());
+            let wanted = part_values.min(count - known);
             if wanted == 0 {
                 // Parts without values are not there.
                 break;
@@ -219,23 +220,15 @@ fn take_differences(rest: &mut &[u8], count: usize) -> Result<Vec<u64>, Error> {
             }
             let width = usize::from(*width);
             let bytes = part_values / 8 * width;
-            // What follows the part may be looked at, too, and is masked out: eight bytes are read at once.
-            let mut packed = *rest;
-            *rest = rest.get(bytes..).ok_or_else(ends_early)?;
-            let mut steps = [0; NUMBERS_AT_ONCE];
-            while wanted > 0 {
-                let steps = &mut steps[..wanted.min(NUMBERS_AT_ONCE)];
-                unpack(packed, width, steps);
-                // A whole number of bytes in any width.
-                packed = packed
-                    .get(NUMBERS_AT_ONCE / 8 * width..)
-                    .unwrap_or_default();
-                values.extend(steps.iter().map(|step| {
-                    last = last.wrapping_add(base.wrapping_add(*step));
-                    last
-                }));
-                wanted -= steps.len();
+            let (packed, after) = rest.split_at_checked(bytes).ok_or_else(ends_early)?;
+            *rest = after;
+            let part = &mut values[known..known + wanted];
+            unpack(packed, width, part);
+            for value in part {
+                last = last.wrapping_add(base).wrapping_add(*value);
+                *value = last;
             }
+            known += wanted;
         }
     }
     Ok(values)
