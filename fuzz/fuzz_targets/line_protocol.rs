@@ -1,7 +1,7 @@
 //! Any text is line protocol or a number of rejected lines, never a panic.
 //!
 //! Checked for each body: lines come in order and are numbered, nothing but blanks and comments is passed over, a
-//! line read alone gives the same, and a good line is whole: its series starts it, its parts are cut out of it.
+//! line read alone gives the same, lines that say so have the same keys, and a good line is whole: its series starts it, its parts are cut out of it.
 //! Not here: what the values must be; the tables in the crate's own tests say that.
 
 #![no_main]
@@ -20,6 +20,7 @@ fn check_body(body: &str) {
     let mut fields = Vec::new();
     let mut covered = 0;
     let mut count = 0;
+    let mut keys = (0, Vec::new());
     while let Some(outcome) = parser.next_line(&mut fields) {
         count += 1;
         let (number, text) = match &outcome {
@@ -32,7 +33,10 @@ fn check_body(body: &str) {
         assert!(first_line(passed_over).is_none(), "lost {passed_over:?}");
         covered = start + text.len();
         match &outcome {
-            Ok(line) => check_line(line, &fields),
+            Ok(line) => {
+                check_line(line, &fields);
+                check_keys(line, &fields, &mut keys);
+            }
             Err(rejected) => {
                 assert!(fields.is_empty());
                 check_rejected(rejected);
@@ -77,8 +81,29 @@ fn check_line(line: &Line<'_>, fields: &[Field<'_>]) {
     }
 
     let (alone, alone_fields) = first_line(line.text).expect("the line is there");
-    assert_eq!(alone, Ok(Line { number: 1, ..*line }));
+    // What the lines before had for keys is not known to one that is alone.
+    let alone = alone.map(|alone| Line {
+        number: line.number,
+        keys: line.keys,
+        ..alone
+    });
+    assert_eq!(alone, Ok(*line));
     assert_eq!(alone_fields, fields);
+}
+
+/// Lines that tell the same of their keys have the same ones, as far as both have fields.
+fn check_keys<'a>(line: &Line<'a>, fields: &[Field<'a>], seen: &mut (u64, Vec<&'a str>)) {
+    let (told, keys) = seen;
+    if line.keys != *told {
+        *told = line.keys;
+        keys.clear();
+    }
+    for (place, field) in fields.iter().enumerate() {
+        match keys.get(place) {
+            Some(key) => assert_eq!(*key, field.key.raw),
+            None => keys.push(field.key.raw),
+        }
+    }
 }
 
 fn check_name(name: Name<'_>) {
