@@ -191,11 +191,18 @@ impl Scale {
     }
 
     fn other_loads(self, kind: ServerKind, steps: &mut Vec<Step>) {
+        // It is here for those who come from it; one load says enough, and takes it long enough.
+        if kind == ServerKind::Influxdb1 {
+            return;
+        }
         let (devops, iot, quiet, questions) = match self {
             Self::Standard => (
                 "--use-case devops --hosts 100 --end 2016-01-02T00:00:00Z",
                 "--use-case iot --hosts 500 --end 2016-01-02T00:00:00Z",
-                "45s",
+                match kind {
+                    ServerKind::Influxdb3 => "45s",
+                    _ => "20s",
+                },
                 "--count 10",
             ),
             Self::Smoke => (
