@@ -55,6 +55,12 @@ impl FromStr for Engine {
     }
 }
 
+/// Whether an option written `--name=value` is given again, with another value.
+fn is_set_by(word: &str, more: &[String]) -> bool {
+    let name = |word: &str| word.split_once('=').map(|(name, _)| name.to_owned());
+    name(word).is_some_and(|named| more.iter().any(|other| name(other) == Some(named.clone())))
+}
+
 /// The first line that a program says, if it succeeds.
 fn said_by(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
@@ -85,7 +91,7 @@ impl Engine {
         let text = match self.kind {
             ServerKind::Influxdb3 => {
                 "serve --node-id bench --object-store file --data-dir {folder}/data --without-auth \
-                 --http-bind 127.0.0.1:{port} --wal-files-per-snapshot 10"
+                 --http-bind 127.0.0.1:{port} --wal-files-per-snapshot=10"
             }
             ServerKind::Influxdb1 => "run -config {folder}/influxdb.conf",
             ServerKind::Victoriametrics => {
@@ -134,7 +140,11 @@ impl Engine {
             .open(folder.join("server.log"))?;
         let mut command = Command::new(&self.binary);
         command
-            .args(self.arguments(&folder.display().to_string(), &port.to_string()))
+            .args(
+                self.arguments(&folder.display().to_string(), &port.to_string())
+                    .into_iter()
+                    .filter(|word| !is_set_by(word, more)),
+            )
             .args(more)
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -286,7 +296,7 @@ bind-address = \"127.0.0.1:{backup_port}\"
 
 #[cfg(test)]
 mod tests {
-    use super::Engine;
+    use super::{Engine, is_set_by};
     use crate::client::ServerKind;
 
     #[test]
@@ -320,6 +330,14 @@ mod tests {
                 .unwrap_err()
                 .contains("oracle")
         );
+    }
+
+    #[test]
+    fn what_is_given_again_is_given_once() {
+        let more = ["--wal-files-per-snapshot=1000".to_owned(), "-v".to_owned()];
+        assert!(is_set_by("--wal-files-per-snapshot=10", &more));
+        assert!(!is_set_by("--node-id=bench", &more));
+        assert!(!is_set_by("serve", &more) && !is_set_by("-v", &more));
     }
 
     #[tokio::test]

@@ -75,7 +75,7 @@ impl Record {
         self
     }
 
-    fn append(&self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn append(&self, path: &Path) -> Result<(), Error> {
         let named = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
         let mut file = std::fs::File::options()
             .create(true)

@@ -270,13 +270,27 @@ impl Scale {
     }
 }
 
+/// The steps that a command is part of, with all that goes before and after it in its folder; all if no command is named.
+pub(crate) fn only(steps: Vec<Step>, command: Option<&str>) -> Vec<Step> {
+    let Some(command) = command else {
+        return steps;
+    };
+    let has_it = |step: &Step| matches!(step, Step::Command(words) if words.split(' ').next() == Some(command));
+    steps
+        .chunk_by(|_, next| *next != Step::NewFolder)
+        .filter(|part| part.iter().any(has_it))
+        .flatten()
+        .cloned()
+        .collect()
+}
+
 fn command(words: String) -> Step {
     Step::Command(words)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Scale, Step};
+    use super::{Scale, Step, only};
     use crate::client::ServerKind;
     use clap::ValueEnum;
 
@@ -309,5 +323,16 @@ mod tests {
                 assert!(!running, "{scale} {kind}");
             }
         }
+    }
+
+    #[test]
+    fn a_part_is_whole_by_itself() {
+        let steps = Scale::Smoke.steps(ServerKind::Influxdb3);
+        let part = only(steps.clone(), Some("idle"));
+        assert_eq!(part[..2], [Step::NewFolder, Step::Start]);
+        assert_eq!(part.last(), Some(&Step::Stop));
+        assert_eq!(only(steps.clone(), Some("restart")).len(), 2);
+        assert_eq!(only(steps.clone(), Some("nothing")), []);
+        assert_eq!(only(steps.clone(), None), steps);
     }
 }

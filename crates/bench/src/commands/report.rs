@@ -8,7 +8,7 @@ use crate::engine::{Engine, Server};
 use crate::machine;
 use crate::record::Record;
 use crate::report::page::{self, Page};
-use crate::suite::{Scale, Step};
+use crate::suite::{self, Scale, Step};
 use crate::{Error, run_words, with_sources};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,14 +47,24 @@ pub(crate) struct Options {
     #[arg(long, default_value = "docs/performance")]
     output: PathBuf,
 
-    /// Folder of an earlier report, to make its page again without measuring
-    #[arg(long, conflicts_with = "engines")]
+    /// Folder of an earlier report, to make its page again without measuring; with --only, to measure a part of it again
+    #[arg(long)]
     from: Option<PathBuf>,
+
+    /// Measure only what this command is about, such as restart or load, and keep the rest of the earlier report
+    #[arg(long, requires = "from", value_name = "COMMAND")]
+    only: Option<String>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
-    if let Some(folder) = &options.from {
-        let page = Page::read(folder, Record::read(&folder.join(RECORDS_FILE))?)?;
+    let earlier = match &options.from {
+        Some(folder) => Some(Page::read(
+            folder,
+            Record::read(&folder.join(RECORDS_FILE))?,
+        )?),
+        None => None,
+    };
+    if let (Some(page), None) = (&earlier, &options.only) {
         return page.write(&options.output, PAGE_FILE);
     }
     std::fs::create_dir_all(&options.output)?;
@@ -69,22 +79,30 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         }
         None => tempfile::tempdir()?,
     };
-    let mut page = Page {
+    let mut page = earlier.unwrap_or_else(|| Page {
         facts: machine::facts(work.path())
             .into_iter()
             .map(|(name, fact)| (name.to_owned(), fact))
             .collect(),
         scale: options.scale.to_string(),
-        command: command_line(),
         ..Page::default()
-    };
+    });
+    page.command.push(command_line());
+    if let Some(only) = &options.only {
+        page.forget(only, options.engines.len());
+        for record in &page.records {
+            record.append(&records_path)?;
+        }
+    }
     for (number, engine) in options.engines.iter().enumerate() {
         let label = match (number, engine.kind) {
             (0, _) => page::OURS.to_owned(),
             (_, kind) => kind.to_string(),
         };
-        page.engines
-            .push((label.clone(), engine.version(), engine.command_line()));
+        if !page.engines.iter().any(|(known, ..)| *known == label) {
+            page.engines
+                .push((label.clone(), engine.version(), engine.command_line()));
+        }
         let mut runner = Runner {
             engine,
             label: &label,
@@ -95,7 +113,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
             server: None,
             log: &mut page.commands,
         };
-        for step in options.scale.steps(engine.kind) {
+        let steps = options.scale.steps(engine.kind);
+        for step in suite::only(steps, options.only.as_deref()) {
             if let Err(error) = runner.step(&step).await {
                 let told = format!("{label}: {step}: {}", with_sources(&*error));
                 eprintln!("influxdb3-bench: {told}");

@@ -26,8 +26,8 @@ pub(crate) struct Page {
     /// Label, version and command line of each server.
     pub(crate) engines: Vec<(String, String, String)>,
     pub(crate) scale: String,
-    /// Arguments of the program that made it all.
-    pub(crate) command: String,
+    /// Arguments of the program that made it all; more than one if a part was made again.
+    pub(crate) command: Vec<String>,
     /// What was run against the servers.
     pub(crate) commands: Vec<String>,
     pub(crate) failures: Vec<String>,
@@ -56,6 +56,25 @@ impl Page {
         let text = self.text(folder)?;
         std::fs::write(folder.join(name), text)?;
         Ok(())
+    }
+
+    /// Forgets what a command found of the first engines, so that it can be measured again.
+    pub(crate) fn forget(&mut self, command: &str, engines: usize) {
+        let labels: Vec<String> = self
+            .engines
+            .iter()
+            .take(engines)
+            .map(|(label, ..)| label.clone())
+            .collect();
+        self.records
+            .retain(|record| record.command != command || !labels.contains(&record.label));
+        self.failures.retain(|failure| {
+            !labels
+                .iter()
+                .any(|label| failure.starts_with(&format!("{label}: {command} ")))
+        });
+        self.commands
+            .retain(|told| !told.starts_with(&format!("influxdb3-bench {command} ")));
     }
 
     /// Questions that were answered differently, by whom.
@@ -115,8 +134,14 @@ impl Page {
             "# Performance\n\nMade by one command, `influxdb3-bench {}`; it starts every server itself, in a folder and on a port of its own, one \
              after the other. Nothing here was written by hand. How the program works: [crates/bench](../../crates/bench/README.md). Where the time goes, and what was \
              done about it: [ingest](ingest.md), [queries](queries.md); small parts: [microbenchmarks](microbenchmarks.md).\n",
-            self.command
+            self.command.first().map_or("report", String::as_str)
         )?;
+        for again in self.command.iter().skip(1) {
+            writeln!(
+                out,
+                "A part was measured again later: `influxdb3-bench {again}`.\n"
+            )?;
+        }
         let mut machine = Table::new(["machine", ""]);
         for (name, fact) in &self.facts {
             machine.row([name, fact]);
