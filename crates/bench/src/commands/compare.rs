@@ -52,6 +52,9 @@ pub(crate) struct Options {
     quiet: String,
 }
 
+/// Fewer pairs than this tell nothing.
+const PAIRS_LEAST: usize = 3;
+
 /// What is compared: command and name of the record, figure, and whether more is better.
 const FIGURES: &[(&str, &str, bool)] = &[
     ("load", "rows_per_s", true),
@@ -233,8 +236,9 @@ fn table(a: &[Record], b: &[Record]) -> Result<Table, Error> {
             .fold((f64::MAX, f64::MIN), |(low, high), ratio| {
                 (low.min(*ratio), high.max(*ratio))
             });
-        // Only what all pairs agree on is a difference.
-        let better = match (low > 1.0, high < 1.0) {
+        // Only what all pairs agree on is a difference, and two of them agree by chance too often.
+        let are_enough = pairs.len() >= PAIRS_LEAST;
+        let better = match (are_enough && low > 1.0, are_enough && high < 1.0) {
             (true, _) => {
                 if more_is_better {
                     "B"
@@ -315,6 +319,16 @@ mod tests {
                 .to_string()
                 .contains("| 1.25 | 0.500 | 2.00 | – |")
         );
+    }
+
+    #[test]
+    fn two_pairs_that_agree_are_no_difference() {
+        let (a, b) = (
+            [query(1.0, "a"), query(1.0, "a")],
+            [query(2.0, "a"), query(3.0, "a")],
+        );
+        let text = table(&a, &b).expect("as many").to_string();
+        assert!(text.contains("| 2.00 | 3.00 | – |"), "{text}");
     }
 
     #[test]
