@@ -2,7 +2,6 @@
 //!
 //! Not here: what a line costs a server (`bench load`), and whether it is read right (tests).
 
-#[allow(dead_code, reason = "other crates use the rest")]
 mod cpu;
 
 use std::hint::black_box;

@@ -3,11 +3,11 @@
 //! The operator is no part of the crate's interface, so a whole query is timed, from its text to the last row: planning takes some
 //! hundredths of it. Not here: queries of the TSBS workload (`influxdb3-bench query`), and whether rows are right (tests).
 
-#[allow(dead_code, reason = "other crates use the rest")]
+#[expect(dead_code, reason = "other crates use the rest")]
 #[path = "../../line_protocol/benches/cpu/mod.rs"]
 mod cpu;
 
-#[allow(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/it/node.rs"]
 mod node;
 

@@ -3,7 +3,7 @@
 //! The writers are no part of the crate's interface, so they are compiled in by their path, as `examples/encoding.rs` does, which
 //! compares them with arrow's. Not here: pieces, compression and sending, and how a value should look (tests).
 
-#[allow(dead_code, reason = "other crates use the rest")]
+#[expect(dead_code, reason = "other crates use the rest")]
 #[path = "../../line_protocol/benches/cpu/mod.rs"]
 mod cpu;
 

@@ -6,7 +6,7 @@
 //! The rows are ten minutes of a thousand hosts, which is what most files begin as; each stage takes what the one before made. Not
 //! here: disks and object stores (the store is memory), threads, and whether it is right (tests).
 
-#[allow(dead_code, reason = "other crates use the rest")]
+#[expect(dead_code, reason = "other crates use the rest")]
 #[path = "../../line_protocol/benches/cpu/mod.rs"]
 mod cpu;
 
