@@ -29,6 +29,9 @@ pub(crate) struct Options {
     file: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) order: OrderOptions,
+
+    #[command(flatten)]
     pub(crate) requests: RequestOptions,
 
     /// Send the requests in random order; all are made first, and kept in memory
@@ -138,7 +141,13 @@ pub(crate) struct SettleOptions {
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
-    let record = measure(&options).await?;
+    let name = options.workload.use_case.to_string();
+    run_as("load", &name, options).await
+}
+
+/// The same under the name of a command that is a kind of load.
+pub(crate) async fn run_as(command: &str, name: &str, options: Options) -> Result<(), Error> {
+    let record = measure(command, name, &options).await?;
     let figure = |name: &str| record.figures.get(name).copied().unwrap_or(f64::NAN);
     println!(
         "{:.0} rows, {:.0} bytes in {:.2} s: {:.0} rows/s, {:.1} MB/s",
@@ -184,7 +193,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
 }
 
 /// Loads, waits until all is visible and, where a folder is given, until the server is at rest.
-pub(crate) async fn measure(options: &Options) -> Result<Record, Error> {
+async fn measure(command: &str, name: &str, options: &Options) -> Result<Record, Error> {
     let requests = &options.requests;
     let bounds = requests.bounds(None)?;
     let client = requests.client(&options.client)?;
@@ -195,7 +204,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Record, Error> {
                 .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             file_batches(file, requests.batch_lines, requests.workers)
         }
-        None => requests.batches(&options.workload, &OrderOptions::default())?,
+        None => requests.batches(&options.workload, &options.order)?,
     };
     if options.shuffle {
         let mut random = Random::new(options.workload.seed, u64::MAX);
@@ -207,9 +216,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Record, Error> {
     let counted = Count::start(&client, &options.workload).await?;
     let watch = options.watch.start()?;
     let sent = sender::send(&client, work, bounds).await?;
-    let mut record = options
-        .record
-        .start("load", &options.workload.use_case.to_string());
+    let mut record = options.record.start(command, name);
     sent.keep(&mut record);
     watch.keep(sent.rows, "row", &mut record)?;
     // What a file holds cannot be known without parsing it.
