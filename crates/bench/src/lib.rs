@@ -54,7 +54,8 @@ enum Command {
     Query(commands::query::Options),
     Mixed(commands::mixed::Options),
     Churn(commands::churn::Options),
-    Late(commands::late::Options),
+    /// Write rows out of order
+    Late(commands::load::Options),
     Restart(commands::restart::Options),
     Report(commands::report::Options),
     Compare(commands::compare::Options),
@@ -102,4 +103,15 @@ pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -6,15 +6,7 @@ use crate::Error;
 use crate::commands::load;
 use crate::workload::late::Order;
 
-/// Write rows out of order
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Options {
-    #[command(flatten)]
-    load: load::Options,
-}
-
-pub(crate) async fn run(options: Options) -> Result<(), Error> {
-    let mut load = options.load;
+pub(crate) async fn run(mut load: load::Options) -> Result<(), Error> {
     let order = match load.order.order {
         Order::Time | Order::Late => {
             load.order.order = Order::Late;
